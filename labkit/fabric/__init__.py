@@ -1,0 +1,1 @@
+"""2 BUILD: the live network; the only place that knows rtnetlink and setns."""

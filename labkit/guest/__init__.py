@@ -1,0 +1,1 @@
+"""The lab's own Linux: choose it, boot it, run things in it. Standard library only."""

@@ -1,0 +1,1 @@
+"""5 MEASURE: flows become numbers."""

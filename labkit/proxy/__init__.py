@@ -1,0 +1,1 @@
+"""3 PROGRAM: kube-proxy: a cluster in; rules, sets and virtual servers out."""

@@ -1,0 +1,1 @@
+"""1 READ: what the user wrote becomes checked, immutable values."""

@@ -1,0 +1,1 @@
+"""4 SEND: pods that answer and clients that ask."""
