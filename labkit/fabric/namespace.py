@@ -1,0 +1,260 @@
+"""Namespace: a network namespace with a name, and a thread of this process that lives in it.
+
+The name appears under /run/netns, so that `ip netns` knows it. A thread of its own enters the namespace at
+the first use and runs what it is given there: sockets made by it and processes started by it stay in the
+namespace, whoever uses them later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self, TypeVar
+
+from labkit.errors import BuildError, CapabilityError
+from labkit.fabric import syscalls
+from labkit.fabric.resident import PATIENCE_S, Resident
+from labkit.fabric.sysctl import read_sysctl, write_sysctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+NAMES = Path("/run/netns")
+THIS_NETWORK = Path("/proc/thread-self/ns/net")
+
+T = TypeVar("T")
+Stream = int | IO[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a finished command wrote and returned; `status` is negative where a signal ended it."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+class Namespace:
+    """A named network namespace. `Namespace.create` makes it, `close()` or the end of `with` removes it."""
+
+    def __init__(self, name: str, descriptor: int) -> None:
+        """Take over `descriptor`, open on a namespace that has the name already."""
+        self.name = name
+        self._descriptor = descriptor
+        self._resident: Resident | None = None
+        self._lock = threading.Lock()
+        self._processes: weakref.WeakSet[subprocess.Popen[str]] = weakref.WeakSet()
+
+    def __repr__(self) -> str:
+        return f"<Namespace {self.name}{' (closed)' if self._descriptor < 0 else ''}>"
+
+    @classmethod
+    def create(cls, name: str) -> Namespace:
+        """Make an empty network namespace called `name`.
+
+        Raises BuildError where the name is taken, CapabilityError where this process may not make namespaces.
+        """
+        maker = Resident(f"make {name}", lambda: None)
+        try:
+            return maker.submit(lambda: cls.from_new_network(name)).result()
+        finally:
+            maker.leave()
+
+    @classmethod
+    def from_new_network(cls, name: str) -> Namespace:
+        """Move the calling thread into a new network namespace and name that one; errors as for `create`."""
+        path = _claim_name(name)
+        try:
+            syscalls.unshare_network()
+            descriptor = os.open(THIS_NETWORK, os.O_RDONLY)
+            try:
+                syscalls.bind_mount(THIS_NETWORK, path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BaseException as error:
+            path.unlink()
+            if isinstance(error, OSError):
+                raise _no_right_to_create(name, error) from error
+            raise
+        return cls(name, descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The file that names it: what `ip netns` and `nsenter --net=` take."""
+        return NAMES / self.name
+
+    def fileno(self) -> int:
+        """The descriptor of the namespace itself, for IFLA_NET_NS_FD. Raises BuildError after `close()`."""
+        if self._descriptor < 0:
+            raise BuildError(f"the network namespace {self.name} is closed", todo="open the lab again")
+        return self._descriptor
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call `function` in the namespace and return its value; what it raises is raised here.
+
+        Any thread may call it, the namespace's own too. Calls from several threads take turns. An interrupt
+        ends the waiting, not the function.
+        """
+        resident = self._at_home()
+        return function() if resident.is_current else resident.submit(function).result()
+
+    def command(self, argv: Sequence[str], *, stdin: str | None = None) -> Completed:
+        """Run a command in the namespace to its end; `stdin` is its input. An interrupt ends it.
+
+        Raises CapabilityError where there is no such command; a status other than 0 raises nothing.
+        """
+        source = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+        process = self.start(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            try:
+                stdout, stderr = process.communicate(stdin)
+            except BaseException:
+                process.kill()
+                raise
+        return Completed(stdout, stderr, process.returncode)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: Stream = subprocess.DEVNULL,
+        stdout: Stream = subprocess.PIPE,
+        stderr: Stream = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        """Start a command in the namespace and leave it running; `close()` ends it at the latest.
+
+        Raises CapabilityError where there is no such command.
+        """
+
+        def spawn() -> subprocess.Popen[str]:
+            return subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr, text=True)
+
+        try:
+            process = self._run_or_undo(spawn, lambda orphan: orphan.kill())
+        except FileNotFoundError as error:
+            raise CapabilityError(
+                f"there is no command `{argv[0]}` here",
+                where=self.name,
+                todo="labkit doctor names its package",
+            ) from error
+        self._processes.add(process)
+        return process
+
+    def read_sysctl(self, path: str) -> str:
+        """Return a setting, `net.ipv4.ip_forward` or `net/ipv4/ip_forward`. CapabilityError where unknown."""
+        return self.run(lambda: read_sysctl(path))
+
+    def write_sysctl(self, path: str, value: int | str) -> None:
+        """Change a setting. CapabilityError where it is unknown, BuildError where the value is refused."""
+        self.run(lambda: write_sysctl(path, value))
+
+    def close(self) -> None:
+        """Take the name away, end what was started in it and the thread. A second call does nothing.
+
+        The kernel frees the namespace itself when its last socket is closed. Raises BuildError if a function
+        still runs there.
+        """
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+            resident, self._resident = self._resident, None
+        if descriptor < 0:
+            return
+        os.close(descriptor)
+        _release_name(self.path)
+        for process in self._processes:
+            _end(process)
+        if resident is not None and not resident.leave():
+            raise BuildError(
+                f"a function still runs in the network namespace {self.name}",
+                todo="end it before you close the lab",
+            )
+
+    def _at_home(self) -> Resident:
+        with self._lock:
+            descriptor = self.fileno()
+            if self._resident is None:
+                self._resident = Resident(f"netns {self.name}", lambda: syscalls.enter_network(descriptor))
+            return self._resident
+
+    def _run_or_undo(self, function: Callable[[], T], undo: Callable[[T], None]) -> T:
+        resident = self._at_home()
+        if resident.is_current:
+            return function()
+        future = resident.submit(function)
+        try:
+            return future.result()
+        except BaseException:
+            # Interrupted while waiting: what the function is about to make has no other owner.
+            future.add_done_callback(lambda made: None if made.exception() else undo(made.result()))
+            raise
+
+
+def _claim_name(name: str) -> Path:
+    path = NAMES / name
+    try:
+        _share_names()
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
+    except FileExistsError as error:
+        raise BuildError(
+            f"there is a network namespace called {name} already",
+            where=str(path),
+            todo="close the other lab (lab.close()), or run this one in a Linux of its own: labkit exec -- ...",
+        ) from error
+    except PermissionError as error:
+        raise _no_right_to_create(name, error) from error
+    return path
+
+
+def _share_names() -> None:
+    """Prepare /run/netns as `ip netns add` does: names given later are seen in every mount namespace."""
+    if NAMES.is_dir():
+        with contextlib.suppress(OSError):
+            return syscalls.share_mounts(NAMES)
+    NAMES.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        syscalls.share_mounts(NAMES)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        syscalls.bind_mount(NAMES, NAMES, flags=syscalls.MS_REC)
+        syscalls.share_mounts(NAMES)
+
+
+def _release_name(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # EINVAL: somebody (`ip netns delete`) unmounted it before
+            syscalls.unmount(path)
+        path.unlink()
+
+
+def _no_right_to_create(name: str, error: OSError) -> CapabilityError:
+    return CapabilityError(
+        f"no network namespace can be made here: {error.strerror}",
+        where=name,
+        todo="run it in the lab's Linux: labkit exec -- ...",
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
