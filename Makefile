@@ -1,0 +1,64 @@
+# make setup     Debian packages and a Python environment in .venv (all others call it)
+# make demo      the lab network, the same traffic under every algorithm, out/demo/report.html
+# make notebook  JupyterLab on the lessons, in the lab's own Linux
+# make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
+# make lint      form, types and the import contract alone
+# make lock      requirements.lock anew from pyproject.toml
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What the lab needs: its Linux, and the commands that a professional types in it.
+LAB_PACKAGES := python3-venv user-mode-linux iptables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
+# What the tests need beside it: a browser, and libseccomp for the sandbox.
+TEST_PACKAGES := chromium chromium-driver libseccomp2
+# PACKAGES=present: they are here under other names; do not look.
+PACKAGES ?= debian
+
+.PHONY: setup setup-test demo notebook test lint lock unit lab-tests guest-tests
+
+setup: packages $(VENV)/.complete
+
+.PHONY: packages packages-test
+packages packages-test:
+ifneq ($(PACKAGES),present)
+	@tools/debian-packages $(LAB_PACKAGES) $(if $(filter packages-test,$@),$(TEST_PACKAGES))
+endif
+
+$(VENV)/.complete: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/labkit session install --sys-prefix
+	@touch $@
+
+setup-test: packages-test $(VENV)/.complete
+
+demo: setup
+	$(BIN)/labkit demo
+
+notebook: setup
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup-test lint unit guest-tests lab-tests
+
+unit: setup
+	$(BIN)/python -m pytest tests/unit tests/golden tests/properties
+
+guest-tests: setup-test
+	$(BIN)/python -m pytest tests/guest tests/session tests/notebooks
+
+lab-tests: setup
+	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest tests/lab
+
+lock: $(VENV)/.complete
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev --output-file requirements.lock pyproject.toml
