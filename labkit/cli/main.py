@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
+from labkit import __version__
 from labkit.errors import LabError
 
 HELP = "A lab network that forwards Kubernetes Services as kube-proxy does, on a Linux of its own."
@@ -30,13 +32,20 @@ VERBS = {
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
     "render": Verb("labkit.cli.render:render"),
     "session": Verb("labkit.cli.session:app"),
+    "course": Verb("labkit.cli.course:app"),
 }
 
 
 def command_line(words: list[str]) -> typer.Typer:
     """Return the command line that `words` need: one verb alone is imported, for a quick start."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=HELP)
-    app.callback()(_version_callback)
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=HELP,
+    )
+    app.callback(invoke_without_command=True)(_version)
     named = [word for word in words[:1] if word in VERBS]
     for name in named or VERBS:
         verb = VERBS[name]
@@ -49,8 +58,14 @@ def command_line(words: list[str]) -> typer.Typer:
     return app
 
 
-def _version_callback() -> None:
-    pass
+def _version(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"labkit {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:

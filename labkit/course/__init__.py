@@ -1,0 +1,1 @@
+"""8 TEACH: lessons: their sources become notebooks."""

@@ -1,0 +1,37 @@
+"""The guest's side of a session: ipykernel, with the connection that the launcher sent.
+
+    python -m labkit.session.inside
+
+The connection arrives in the environment and never touches the host's disk: ipykernel reads it from the guest's own
+/run, which is memory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CONNECTION_VARIABLE = "LABKIT_CONNECTION"
+CONNECTION_FILE = Path("/run/labkit/connection.json")
+
+
+def write_connection_file(text: str) -> Path:
+    """Write the connection (JSON) where only this guest can read it."""
+    CONNECTION_FILE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(CONNECTION_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return CONNECTION_FILE
+
+
+def main() -> None:
+    """Run ipykernel until Jupyter shuts it down."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    path = write_connection_file(os.environ.pop(CONNECTION_VARIABLE))
+    # File locks do not reach across the guest's root file system, so the history stays in memory.
+    IPKernelApp.launch_instance(["-f", str(path), "--HistoryManager.hist_file=:memory:"])
+
+
+if __name__ == "__main__":
+    main()
