@@ -24,7 +24,7 @@ class Node:
     name: str
     address: str
     pod_cidr: str
-    labels: Mapping[str, str] = field(default=NONE, hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Pod:
     name: str
     node: str
     address: str
-    labels: Mapping[str, str] = field(default=NONE, hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
     ports: tuple[ContainerPort, ...] = ()
     ready: bool = True
     owner: str = ""  # "Deployment/web"
@@ -84,9 +84,9 @@ class Service:
     type: ServiceType
     cluster_ip: str
     ports: tuple[ServicePort, ...]
-    selector: Mapping[str, str] = field(default=NONE, hash=False)
-    labels: Mapping[str, str] = field(default=NONE, hash=False)
-    annotations: Mapping[str, str] = field(default=NONE, hash=False)
+    selector: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
     external_ips: tuple[str, ...] = ()
     load_balancer: tuple[LoadBalancerIngress, ...] = ()
     source_ranges: tuple[str, ...] = ()
