@@ -1,0 +1,40 @@
+"""The names that kube-proxy gives to service ports, endpoints and chains (Kubernetes v1.30, pkg/proxy/iptables)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from labkit.spec.model import Protocol
+
+SERVICE_PREFIX = "KUBE-SVC-"
+LOCAL_PREFIX = "KUBE-SVL-"
+EXTERNAL_PREFIX = "KUBE-EXT-"
+FIREWALL_PREFIX = "KUBE-FW-"
+ENDPOINT_PREFIX = "KUBE-SEP-"
+HASHED_PREFIXES = (SERVICE_PREFIX, LOCAL_PREFIX, EXTERNAL_PREFIX, FIREWALL_PREFIX, ENDPOINT_PREFIX)
+
+
+def service_port_name(namespace: str, service: str, port: str) -> str:
+    """Return `namespace/service:port`, or `namespace/service` for a port without a name."""
+    return f"{namespace}/{service}:{port}" if port else f"{namespace}/{service}"
+
+
+def endpoint_name(address: str, port: int) -> str:
+    """Return `address:port`, which names an endpoint within its service port and decides its place in the order."""
+    return f"{address}:{port}"
+
+
+def chain_hash(text: str) -> str:
+    """Return the 16 characters that end a chain's name: base32 of SHA-256, cut short."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:16].decode()
+
+
+def service_chain(prefix: str, port_name: str, protocol: Protocol) -> str:
+    """Return a service port's chain: `prefix` is KUBE-SVC-, KUBE-SVL-, KUBE-EXT- or KUBE-FW-."""
+    return prefix + chain_hash(port_name + protocol.lower())
+
+
+def endpoint_chain(port_name: str, protocol: Protocol, endpoint: str) -> str:
+    """Return the KUBE-SEP- chain of `endpoint` (`address:port`) in a service port."""
+    return ENDPOINT_PREFIX + chain_hash(port_name + protocol.lower() + endpoint)
