@@ -1,7 +1,7 @@
 """Every error that labkit raises on purpose.
 
     LabError                 exit status 1   the work failed
-    ├── RequestError                     2   the request was wrong: usage, an unknown mode, scheduler or Service
+    ├── RequestError                     2   the request was wrong: usage, an unknown mode or Service
     │   └── SpecError                    2   a manifest was wrong: all its mistakes, each with its place
     ├── CapabilityError                  3   no Linux here can run the lab
     ├── GuestError                       1   the lab's Linux did not start, or died
@@ -14,9 +14,11 @@ Each one says three things: what happened, where, and what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class LabError(Exception):
@@ -74,6 +76,7 @@ class SpecError(RequestError):
         super().__init__(f"{count} mistake{'s' if count != 1 else ''} in what you wrote")
 
     def lines(self) -> list[str]:
+        """Return the count of mistakes, then a line for each."""
         return [f"{self.message}:", *(f"  {mistake}" for mistake in self.mistakes)]
 
 

@@ -39,7 +39,6 @@ VERBS = {
 def command_line(words: list[str]) -> typer.Typer:
     """Return the command line that `words` need: one verb alone is imported, for a quick start."""
     app = typer.Typer(
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -60,6 +59,7 @@ def command_line(words: list[str]) -> typer.Typer:
 
 def _version(
     context: typer.Context,
+    *,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     if version:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.errors import RequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KERNELSPEC = {"display_name": "Lab", "language": "python", "name": "labkit"}
 ID_LENGTH = 12
 
 
 def lesson_sources(folder: Path) -> tuple[Path, ...]:
-    """Return the lessons' sources in `folder`, in the course's order. Raises RequestError if there are none."""
+    """Return the lessons' sources in `folder`, in the course's order; RequestError if there are none."""
     sources = tuple(sorted(folder.glob("[0-9][0-9]-*.py")))
     if not sources:
         raise RequestError(
@@ -23,7 +25,7 @@ def lesson_sources(folder: Path) -> tuple[Path, ...]:
 
 
 def plan_notebook(source: Path) -> Any:
-    """Return the notebook (an nbformat 4.5 node) of a lesson's source: no outputs, the same ids every time."""
+    """Return the notebook (an nbformat 4.5 node) of a lesson's source: no outputs, always the same ids."""
     import jupytext
 
     notebook = jupytext.read(source)

@@ -2,8 +2,8 @@
 
     python -m labkit.session.inside
 
-The connection arrives in the environment and never touches the host's disk: ipykernel reads it from the guest's own
-/run, which is memory.
+The connection arrives in the environment and never touches the host's disk: ipykernel reads it from the
+guest's own /run, which is memory.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ def kernel_spec() -> dict[str, Any]:
     """Return kernel.json's content, for this Python.
 
     The argv holds an absolute interpreter, because VS Code starts it itself, and not the name of the ordinary
-    Python kernel, because VS Code rewrites such lines. Interrupts are messages: a signal would reach the launcher
-    outside the guest.
+    Python kernel, because VS Code rewrites such lines. Interrupts are messages: a signal would reach the
+    launcher outside the guest.
     """
     return {
         "argv": [sys.executable, "-m", "labkit.session", "-f", "{connection_file}"],
