@@ -31,10 +31,10 @@ def test_the_lock_holds_every_direct_dependency():
 
 
 def test_the_lock_names_hashes_and_no_addresses():
-    pinned = re.findall(r"^[a-z0-9].*==", LOCK, re.M)
+    pinned = re.findall(r"^[a-z0-9].*==", LOCK, re.MULTILINE)
     assert pinned
-    assert len(re.findall(r"^[a-z0-9][^\n]*== *[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", LOCK, re.M)) == len(
-        pinned
-    )
+    assert len(
+        re.findall(r"^[a-z0-9][^\n]*== *[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", LOCK, re.MULTILINE)
+    ) == len(pinned)
     assert "://" not in LOCK
-    assert not re.search(r"^--", LOCK, re.M)
+    assert not re.search(r"^--", LOCK, re.MULTILINE)
