@@ -1,7 +1,7 @@
 """Run a command as an unprivileged pod would: `python3 tests/sandbox [--uid N] -- COMMAND ...` (as root).
 
 The command gets: another user, no capability (an empty bounding set too), no_new_privs, Docker's default
-seccomp profile through libseccomp (so no user namespace), and a /dev/shm of 64 MB mounted noexec. HOME is a new
+seccomp profile through libseccomp (so no user namespace), and a noexec /dev/shm of 64 MB. HOME is a new
 folder that goes when the command ends. The exit status is the command's own; 125 where there is no sandbox.
 """
 
