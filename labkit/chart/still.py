@@ -1,0 +1,263 @@
+"""The still picture of a drawing: the same plotly JSON as static SVG, for places that run no script. Pure.
+
+It knows the marks that our charts use: horizontal bars, lines, markers with intervals, heat maps; rows run downwards and
+the value axes stand on top, linear or logarithmic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from math import log10
+from typing import Any
+
+from labkit.chart import style
+
+WIDTH_PX = 760
+LETTER_PX = 7.2  # of the axis labels, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From an axis' values to pixels; `log` axes have their range as powers of ten, as plotly has it."""
+
+    start_px: float
+    end_px: float
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """Return the pixel of a value."""
+        place = log10(value) if self.log else value
+        return self.start_px + (place - self.low) / (self.high - self.low) * (self.end_px - self.start_px)
+
+
+def still_svg(drawing: Mapping[str, Any], alt: str) -> str:
+    """Return the drawing as one <svg> that carries `alt` as its description."""
+    layout = drawing["layout"]
+    left = 16 + LETTER_PX * max((len(_plain(text)) for text in layout["yaxis"]["ticktext"]), default=0)
+    right = WIDTH_PX - layout["margin"]["r"]
+    top, bottom = layout["margin"]["t"], layout["height"] - layout["margin"]["b"]
+    rows = _scale(layout["yaxis"], top, bottom)
+    axes = {
+        name: _scale(layout[_key(name)], *_ends(layout[_key(name)], left, right))
+        for name in _axis_names(drawing)
+    }
+    parts = [
+        f'<rect width="{WIDTH_PX}" height="{layout["height"]}" fill="{style.PAPER}"/>',
+        _text(12, 24, layout["title"]["text"], anchor="start", size=16, weight=600),
+        *(_grid(layout[_key(name)], scale, top, bottom) for name, scale in axes.items()),
+        *(_text(left - 8, rows.at(at) + 4, label) for at, label in _ticks(layout["yaxis"])),
+        *(_marks(trace, axes[trace.get("xaxis", "x")], rows) for trace in drawing["data"]),
+        *(
+            _text(left, rows.at(note["y"]) + 4, note["text"], anchor="start")
+            for note in layout.get("annotations", ())
+        ),
+        _legend(drawing["data"], style.LEGEND_PX),
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX} {layout["height"]}" role="img" '
+        f'style="width:100%;max-width:{WIDTH_PX}px" font-family="{escape(style.FONT)}">'
+        f"<title>{escape(layout['title']['text'])}</title><desc>{escape(alt)}</desc>{''.join(parts)}</svg>"
+    )
+
+
+def _axis_names(drawing: Mapping[str, Any]) -> list[str]:
+    return [key.replace("axis", "") for key in drawing["layout"] if key.startswith("xaxis")]
+
+
+def _key(name: str) -> str:
+    return name.replace("x", "xaxis")
+
+
+def _ends(axis: Mapping[str, Any], left: float, right: float) -> tuple[float, float]:
+    start, end = axis.get("domain", (0, 1))
+    return left + start * (right - left), left + end * (right - left)
+
+
+def _scale(axis: Mapping[str, Any], start_px: float, end_px: float) -> Scale:
+    low, high = axis["range"]
+    if low > high:  # plotly's reversed vertical axis: the first row on top
+        low, high = high, low
+    return Scale(start_px, end_px, low, high, axis.get("type") == "log")
+
+
+def _ticks(axis: Mapping[str, Any]) -> list[tuple[float, str]]:
+    return list(zip(axis["tickvals"], axis["ticktext"], strict=True))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"<[^>]*>", " ", text).strip()
+
+
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    anchor: str = "end",
+    size: int = 13,
+    weight: int = 400,
+    fill: str = style.INK,
+) -> str:
+    weight = 600 if "<b>" in text else weight
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="{fill}">'
+        f"{escape(_plain(text))}</text>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+    return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _grid(axis: Mapping[str, Any], scale: Scale, top: float, bottom: float) -> str:
+    middle = (scale.start_px + scale.end_px) / 2
+    parts = [_text(middle, top - 26, axis["title"]["text"], anchor="middle")]
+    for at, label in _ticks(axis):
+        x = scale.at(at)
+        if axis["showgrid"]:
+            parts.append(_line(x, top, x, bottom, style.GRID, 1))
+        parts.append(_text(x, top - 8, label, anchor="middle", size=11, fill=style.MUTED))
+    return "".join(parts)
+
+
+def _marks(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    if trace["type"] == "bar":
+        return _bars(trace, axis, rows)
+    if trace["type"] == "heatmap":
+        return _cells(trace, axis, rows)
+    if trace["mode"] == "text":
+        return _words(trace, axis, rows)
+    return _segments(trace, axis, rows) if trace["mode"] == "lines" else _points(trace, axis, rows)
+
+
+def _words(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    size = trace["textfont"]["size"]
+    return "".join(
+        _text(axis.at(x) + 5, rows.at(y) + 4, text, anchor="start", size=size)
+        for x, y, text in zip(trace["x"], trace["y"], trace["text"], strict=True)
+    )
+
+
+def _bars(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    colour, height = trace["marker"]["color"], 0.7 * (rows.at(1) - rows.at(0))
+    parts = []
+    for x, y in zip(trace["x"], trace["y"], strict=True):
+        start, end = axis.at(0), axis.at(x)
+        parts.append(
+            f'<rect x="{start:.1f}" y="{rows.at(y) - height / 2:.1f}" width="{end - start:.1f}" height="{height:.1f}" '
+            f'fill="{colour}" fill-opacity="{trace["marker"]["opacity"]}"/>'
+        )
+    return "".join(parts)
+
+
+def _segments(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    points = zip(trace["x"], trace["y"], strict=True)
+    lines = (
+        _line(
+            axis.at(a), rows.at(row), axis.at(b), rows.at(row), trace["line"]["color"], trace["line"]["width"]
+        )
+        for (a, row), (b, _) in pairwise(points)
+        if a is not None and b is not None
+    )
+    return f'<g opacity="{trace["opacity"]}">{"".join(lines)}</g>'
+
+
+def _points(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    marker, error = trace["marker"], trace.get("error_x")
+    parts = []
+    for number, (x, y) in enumerate(zip(trace["x"], trace["y"], strict=True)):
+        if x is None:  # it stands in the legend only
+            continue
+        place = rows.at(y)
+        if error:
+            low, high = x - error["arrayminus"][number], x + error["array"][number]
+            parts.append(_line(axis.at(low), place, axis.at(high), place, marker["color"], 1.2))
+            parts += [
+                _line(axis.at(end), place - 3, axis.at(end), place + 3, marker["color"], 1.2)
+                for end in (low, high)
+            ]
+        parts.append(_symbol(marker, axis.at(x), place))
+    return "".join(parts)
+
+
+def _symbol(marker: Mapping[str, Any], x: float, y: float) -> str:
+    half, colour = marker["size"] / 2, marker["color"]
+    match marker["symbol"]:
+        case "line-ns":
+            return _line(x, y - half, x, y + half, colour, 2)
+        case "diamond":
+            return f'<path d="M{x:.1f} {y - half:.1f}l{half} {half}l-{half} {half}l-{half} -{half}z" fill="{colour}"/>'
+        case "circle-open":
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        case _:
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half}" fill="{colour}"/>'
+
+
+def _cells(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
+    width, height = axis.at(1) - axis.at(0), rows.at(1) - rows.at(0)
+    parts = []
+    for y, line in enumerate(trace["z"]):
+        for x, value in enumerate(line):
+            colour = _nearest_colour(
+                (value - trace["zmin"]) / (trace["zmax"] - trace["zmin"]), trace["colorscale"]
+            )
+            parts.append(
+                f'<rect x="{axis.at(x) - width / 2:.1f}" y="{rows.at(y) - height / 2 + 1:.1f}" '
+                f'width="{width - 1:.1f}" height="{height - 2:.1f}" fill="{colour}"/>'
+            )
+    return "".join(parts)
+
+
+def _nearest_colour(place: float, scale: Sequence[tuple[float, str]]) -> str:
+    # Mixed between the two stops around it, as plotly mixes.
+    for (low, dark), (high, light) in pairwise(scale):
+        if place <= high:
+            part = (place - low) / (high - low)
+            mixed = (round(a + (b - a) * part) for a, b in zip(_rgb(dark), _rgb(light), strict=True))
+            return "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return scale[-1][1]
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def _legend(data: Sequence[Mapping[str, Any]], y: float) -> str:
+    parts, x = [], 16.0
+    for trace in data:
+        if trace["type"] == "heatmap":
+            return _colour_key(trace, y)
+        if not trace.get("showlegend"):
+            continue
+        if trace["type"] == "bar":
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="{trace["marker"]["color"]}"/>'
+            )
+        elif trace["mode"] == "lines":
+            parts.append(
+                f'<g opacity="{trace["opacity"]}">{_line(x, y, x + 12, y, trace["line"]["color"], 5)}</g>'
+            )
+        else:
+            parts.append(_symbol(trace["marker"], x + 6, y))
+        parts.append(_text(x + 18, y + 4, trace["name"], anchor="start", size=12))
+        x += 40 + LETTER_PX * len(trace["name"])
+    return "".join(parts)
+
+
+def _colour_key(trace: Mapping[str, Any], y: float) -> str:
+    parts, x = [], 16.0
+    bar = trace["colorbar"]
+    for value, label in zip(bar["tickvals"], bar["ticktext"], strict=True):
+        colour = _nearest_colour(
+            (value - trace["zmin"]) / (trace["zmax"] - trace["zmin"]), trace["colorscale"]
+        )
+        parts.append(f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="{colour}"/>')
+        parts.append(_text(x + 18, y + 4, label, anchor="start", size=12))
+        x += 40 + LETTER_PX * len(label)
+    return "".join(parts)

@@ -1,0 +1,71 @@
+"""Table: the numbers of a chart as text for a terminal and as accessible HTML for a page. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+Align = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. Words stand left, numbers right."""
+
+    title: str
+    align: Align = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A caption, columns and rows of ready-made cells. The first `names` cells of a row say what the row is about."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int = 1
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                message = f"table {self.caption!r}: {len(row)} cells for {len(self.columns)} columns: {row}"
+                raise ValueError(message)
+
+    def text(self) -> str:
+        """Return caption, headings, a rule and the rows as aligned lines, without trailing spaces."""
+        titles = tuple(column.title for column in self.columns)
+        widths = [max(map(len, cells)) for cells in zip(titles, *self.rows, strict=True)]
+        rule = tuple("-" * width for width in widths)
+        lines = [self._line(cells, widths) for cells in (titles, rule, *self.rows)]
+        return "\n".join([self.caption, *lines])
+
+    def html(self) -> str:
+        """Return a <table> with a caption, column headings and row headings that screen readers can announce."""
+        heads = "".join(
+            f'<th scope="col"{_css(column)}>{escape(column.title)}</th>' for column in self.columns
+        )
+        body = "\n".join(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
+        return (
+            f"<table>\n<caption>{escape(self.caption)}</caption>\n"
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        )
+
+    def _line(self, cells: tuple[str, ...], widths: list[int]) -> str:
+        aligned = (
+            cell.rjust(width) if column.align == "right" else cell.ljust(width)
+            for cell, width, column in zip(cells, widths, self.columns, strict=True)
+        )
+        return "  ".join(aligned).rstrip()
+
+    def _cells(self, row: tuple[str, ...]) -> str:
+        cells = []
+        for number, (cell, column) in enumerate(zip(row, self.columns, strict=True)):
+            tag, scope = ("th", ' scope="row"') if number < self.names else ("td", "")
+            cells.append(f"<{tag}{scope}{_css(column)}>{escape(cell)}</{tag}>")
+        return "".join(cells)
+
+
+def _css(column: Column) -> str:
+    # Inline, because a notebook's output has no style sheet of its own.
+    return f' style="text-align:{column.align}"'
