@@ -1,0 +1,160 @@
+"""PID 1 of the guest: starts processes, carries their streams, reaps every child."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from functools import partial
+
+from labkit.guest.info import GuestInfo
+from labkit.guest.line import Frame, FrameType, GuestLine, decode_count, encode_count
+from labkit.guest.loop import Loop
+from labkit.guest.process import SpawnError, SpawnRequest, spawn, set_size
+from labkit.guest.streams import END_OF_TRANSMISSION, Link, Stream
+
+_RETRY_S = 0.02
+
+
+@dataclass(slots=True)
+class _Process:
+    """A child that the host asked for."""
+
+    channel: int
+    terminal: int | None
+    outputs: list[Stream]
+    status: int | None = None
+
+
+class Agent:
+    """Serves one line until it ends or the host asks to power off."""
+
+    def __init__(self, line_fd: int, info: GuestInfo) -> None:
+        self._info = info
+        self._loop = Loop()
+        self._link = Link(GuestLine(line_fd), self._loop)
+        self._link.on_frame = self._handle
+        self._link.on_end = self._stop
+        self._running = True
+        self._processes: dict[int, _Process] = {}
+        self._pids: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Say hello, then serve."""
+        self._watch_children()
+        self._link.send(FrameType.HELLO, 0, self._info.to_json())
+        while self._running:
+            self._loop.turn()
+
+    def _stop(self) -> None:
+        self._running = False
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.type is FrameType.SPAWN:
+            self._spawn(frame.channel, SpawnRequest.from_json(frame.payload))
+        elif frame.type is FrameType.SIGNAL:
+            self._signal(frame.channel, decode_count(frame.payload))
+        elif frame.type is FrameType.SIZE:
+            process = self._processes.get(frame.channel)
+            if process is not None and process.terminal is not None:
+                rows, columns = json.loads(frame.payload)
+                set_size(process.terminal, rows, columns)
+        elif frame.type is FrameType.CONNECT:
+            request = json.loads(frame.payload)
+            self._connect(frame.channel, request["port"], request["attempts"])
+        elif frame.type is FrameType.POWER_OFF:
+            self._stop()
+
+    def _spawn(self, channel: int, request: SpawnRequest) -> None:
+        try:
+            spawned = spawn(request)
+        except SpawnError as error:
+            failure = {"status": error.status, "message": error.message}
+            self._link.send(FrameType.FAILED, channel, json.dumps(failure).encode())
+            return
+        outputs = []
+        for end in spawned.ends:
+            stream = Stream(self._link, end.channel, source=end.source, sink=end.sink, owned=True)
+            if end.source is not None:
+                outputs.append(stream)
+            if end.source == end.sink:
+                stream.eof_byte = END_OF_TRANSMISSION
+        process = _Process(channel, spawned.terminal, outputs)
+        for stream in outputs:
+            stream.on_sent = partial(self._report_exit, process)
+        self._processes[channel] = process
+        self._pids[spawned.pid] = channel
+        self._link.send(FrameType.STARTED, channel)
+
+    def _signal(self, channel: int, number: int) -> None:
+        for pid, owner in self._pids.items():
+            if owner == channel:
+                os.killpg(pid, number)
+
+    def _watch_children(self) -> None:
+        wake, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        self._loop.on_readable(wake, partial(self._reap, wake))
+
+    def _reap(self, wake: int) -> None:
+        os.read(wake, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            channel = self._pids.pop(pid, None)
+            if channel is not None:
+                self._end(self._processes[channel], status)
+
+    def _end(self, process: _Process, status: int) -> None:
+        process.status = status
+        for stream in process.outputs:
+            stream.end_when_empty()
+        self._report_exit(process)
+
+    def _report_exit(self, process: _Process) -> None:
+        if process.status is None or any(stream.sending for stream in process.outputs):
+            return
+        if self._processes.pop(process.channel, None) is not None:
+            for stream in process.outputs:
+                stream.close()
+            self._link.send(FrameType.EXITED, process.channel, encode_count(process.status))
+
+    def _connect(self, channel: int, port: int, attempts: int) -> None:
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.connect(("127.0.0.1", port))
+        except OSError as error:
+            connection.close()
+            if attempts > 1:
+                self._loop.after(_RETRY_S, partial(self._connect, channel, port, attempts - 1))
+            else:
+                self._link.send(FrameType.REFUSED, channel, str(error).encode())
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._link.send(FrameType.OPENED, channel)
+        attach_socket(self._link, channel, connection)
+
+
+def attach_socket(link: Link, channel: int, connection: socket.socket) -> Stream:
+    """Join a connected, non-blocking socket to a channel; each side's end of file reaches the other."""
+    stream = Stream(link, channel, source=connection.fileno(), sink=connection.fileno(), owned=False)
+
+    def finish() -> None:
+        if not stream.receiving and not stream.sending:
+            connection.close()
+        elif not stream.receiving:
+            connection.shutdown(socket.SHUT_WR)
+
+    stream.on_received = finish
+    stream.on_sent = finish
+    return stream

@@ -1,0 +1,217 @@
+"""One command in the guest as if it ran here: these files, this terminal, these signals, its exit status.
+
+Descriptors that are terminals share one terminal in the guest, the others are pipes of their own. With standard
+input and output both on the terminal it is raw, as for ssh -t. With output in a pipe it is left as it is, because
+the reader of the pipe (a pager) may use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn, Protocol
+
+from labkit.guest.capabilities import command_path
+from labkit.guest.line import Frame, FrameType
+from labkit.guest.loop import Loop
+from labkit.guest.process import SpawnRequest, read_attributes
+from labkit.guest.streams import Link, Stream
+from labkit.guest.terminal import Terminal, is_terminal, read_size
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class Host(Protocol):
+    """What runs the command: a Guest, or an attached lab."""
+
+    loop: Loop
+    link: Link
+
+    def turn(self, timeout_s: float | None = None) -> None: ...
+    def new_channels(self, count: int) -> range: ...
+    def spawn(self, channel: int, request: SpawnRequest, on_frame: object) -> None: ...
+    def send_signal(self, channel: int, number: int) -> None: ...
+    def set_size(self, channel: int, rows: int, columns: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `env` and `cwd` are the guest process's; None means this process's own."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended: its wait status, or why it could not be started (`status` as env(1) gives it)."""
+
+    wait_status: int = 0
+    failure: str = ""
+    failure_status: int = 0
+
+
+def run_in_foreground(host: Host, command: Command) -> Outcome:
+    """Run a command in the guest with this process's standard files, terminal and signals."""
+    with _restored_signals():
+        job = _Job(host, command)
+        try:
+            return job.run()
+        finally:
+            job.leave()
+
+
+def end_like(outcome: Outcome) -> NoReturn:
+    """End this process as the command ended: the same exit status, or by the same signal (without a core)."""
+    if os.WIFSIGNALED(outcome.wait_status):
+        number = os.WTERMSIG(outcome.wait_status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(outcome.wait_status) if not os.WIFSIGNALED(outcome.wait_status) else 128)
+
+
+class _Job:
+    def __init__(self, host: Host, command: Command) -> None:
+        self._host = host
+        self._outcome: Outcome | None = None
+        self._channel = host.new_channels(1)[0]
+        self._on_terminal = tuple(fd for fd in (_STDIN, _STDOUT, _STDERR) if is_terminal(fd))
+        self._terminal = Terminal(self._on_terminal[0]) if self._on_terminal else None
+        self._interactive = {_STDIN, _STDOUT} <= set(self._on_terminal)
+        self._streams: list[Stream] = []
+        self._inputs: list[Stream] = []
+        self._request = self._open_streams(command)
+        self._wake, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._previous_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        host.loop.on_readable(self._wake, self._read_signals)
+
+    def run(self) -> Outcome:
+        self._take_terminal()
+        self._host.spawn(self._channel, self._request, self._handle)
+        while self._outcome is None or any(stream.receiving for stream in self._streams):
+            if self._outcome is not None and self._outcome.failure:
+                break
+            self._host.turn()
+        return self._outcome
+
+    def leave(self) -> None:
+        """Give the terminal and the signals back, whatever happened."""
+        if self._terminal is not None:
+            self._terminal.give_back()
+        signal.set_wakeup_fd(self._previous_wakeup)
+        self._host.loop.forget(self._wake)
+        os.close(self._wake)
+        os.close(self._wakeup)
+        for stream in self._streams:
+            stream.close()
+
+    def _open_streams(self, command: Command) -> SpawnRequest:
+        link = self._host.link
+        pipes = {}
+        for fd in (_STDIN, _STDOUT, _STDERR):
+            if fd not in self._on_terminal and _is_open(fd):
+                (pipes[fd],) = self._host.new_channels(1)
+                ends = {"source": fd} if fd == _STDIN else {"sink": fd}
+                self._streams.append(Stream(link, pipes[fd], **ends, owned=False))
+        terminal_channel = 0
+        attributes, size = "", (24, 80)
+        if self._terminal is not None:
+            (terminal_channel,) = self._host.new_channels(1)
+            source = _STDIN if _STDIN in self._on_terminal else None
+            sink = self._on_terminal[-1]
+            self._streams.append(Stream(link, terminal_channel, source=source, sink=sink, owned=False))
+            attributes, size = self._guest_attributes(self._terminal.fd), read_size(self._terminal.fd)
+        for stream in self._streams:
+            if stream.sending:
+                stream.pause()
+                self._inputs.append(stream)
+        env = dict(os.environ if command.env is None else command.env)
+        env["PATH"] = command_path(env.get("PATH"))
+        return SpawnRequest(
+            argv=command.argv, env=env, cwd=command.cwd or os.getcwd(), umask=_read_umask(), pipes=pipes,
+            terminal=self._on_terminal, terminal_channel=terminal_channel, terminal_attributes=attributes,
+            size=size,
+        )  # fmt: skip
+
+    def _guest_attributes(self, fd: int) -> str:
+        """Return the attributes of the guest's terminal: it echoes only when this one is raw."""
+        return read_attributes(fd, echo=self._interactive)
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.type is FrameType.FAILED:
+            failure = json.loads(frame.payload)
+            self._outcome = Outcome(failure=failure["message"], failure_status=failure["status"])
+        elif frame.type is FrameType.EXITED:
+            self._outcome = Outcome(wait_status=int.from_bytes(frame.payload))
+
+    def _take_terminal(self) -> None:
+        """Read the input again, and the terminal raw, where this process is in the foreground."""
+        in_foreground = self._terminal is None or self._terminal.in_foreground()
+        if self._terminal is not None and self._interactive:
+            self._terminal.take()
+        for stream in self._inputs:
+            if in_foreground or _STDIN not in self._on_terminal:
+                stream.resume()
+            else:
+                stream.pause()
+
+    def _read_signals(self) -> None:
+        for number in os.read(self._wake, 4096):
+            if number == signal.SIGWINCH:
+                if self._terminal is not None:
+                    self._host.set_size(self._channel, *read_size(self._terminal.fd))
+            elif number in {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}:
+                self._stop()
+            elif number == signal.SIGCONT:
+                self._take_terminal()
+            else:
+                self._host.send_signal(self._channel, number)
+
+    def _stop(self) -> None:
+        """Stop the command and then this process, as the shell that watches it expects."""
+        if self._terminal is not None:
+            self._terminal.give_back()
+        self._host.send_signal(self._channel, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._host.send_signal(self._channel, signal.SIGCONT)
+        self._take_terminal()
+
+
+@contextlib.contextmanager
+def _restored_signals() -> Iterator[None]:
+    """Send the signals a user or system may send to the wake-up pipe; put the old handlers back at the end."""
+    watched = (*_FORWARDED, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+    previous = {number: signal.getsignal(number) for number in watched}
+    for number in watched:
+        if previous[number] is not signal.SIG_IGN or number == signal.SIGCONT:
+            signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _read_umask() -> int:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask

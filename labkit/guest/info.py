@@ -1,0 +1,48 @@
+"""What a running guest says about itself, and where it says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MARKER = Path("/run/labkit/guest.json")
+
+
+@dataclass(frozen=True, slots=True)
+class GuestInfo:
+    """The lab's Linux as seen from inside: `kind` is `uml` or `host`, `lab` the name `labkit attach` takes."""
+
+    kind: str
+    lab: str
+    release: str
+    cpus: int
+    memory_mb: int
+
+    def to_json(self) -> bytes:
+        """Return the values as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> GuestInfo:
+        """Return the values that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def read_running_system(kind: str, lab: str) -> GuestInfo:
+    """Return what the Linux this process runs on says about itself."""
+    memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return GuestInfo(kind, lab, platform.uname().release, os.cpu_count() or 1, memory_mb)
+
+
+def current(marker: Path = MARKER) -> GuestInfo | None:
+    """Return the lab's Linux this process runs in, or None when it runs outside.
+
+    The marker stands on a tmpfs that only a lab's Linux mounts on /run.
+    """
+    try:
+        return GuestInfo.from_json(marker.read_bytes())
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,57 @@
+"""The first program of the guest: makes a usable Linux of a bare one, then becomes the agent.
+
+The kernel (or, for the host backend, the keeper) runs this file with the launcher's own Python, isolated from
+site-packages: `python -I -S init.py SETTINGS LINE`. SETTINGS is a JSON file, LINE a tty's path or a descriptor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What init is told: the backend, the lab's name, its modules' directory, directories to recreate under /run."""
+
+    kind: str
+    lab: str
+    modules: str
+    private_directories: tuple[str, ...] = ()
+    user_namespace: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """Return the settings in a file."""
+        values = json.loads(path.read_text())
+        return cls(**{**values, "private_directories": tuple(values["private_directories"])})
+
+
+def main(settings_path: str, line: str) -> None:
+    """Set the system up and run the agent until its work is done."""
+    from labkit.guest import setup
+    from labkit.guest.agent import Agent
+
+    settings = Settings.read(Path(settings_path))
+    if settings.kind == "uml":
+        setup.set_up_uml(settings.modules)
+        line_fd = setup.open_serial_line(line)
+    else:
+        setup.set_up_namespaces(in_user_namespace=settings.user_namespace)
+        line_fd = int(line)
+        os.set_inheritable(line_fd, False)
+    info = setup.set_up_lab(settings.kind, settings.lab, settings.private_directories)
+    Agent(line_fd, info).run()
+    if settings.kind == "uml":
+        os.sync()
+        setup.power_off()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(_ROOT))
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,51 @@
+"""Whatever needs the lab re-runs itself inside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from labkit.guest.capabilities import choose_linux, command_path
+from labkit.guest.foreground import Command, Outcome, end_like, run_in_foreground
+from labkit.guest.info import current
+from labkit.guest.run import DEFAULT_MEMORY_MB, Guest
+
+
+def rerun_inside(
+    arguments: Sequence[str], guest: str | None = None, *, memory_mb: int = DEFAULT_MEMORY_MB
+) -> None:
+    """Return at once inside a lab's Linux; else run `labkit ARGUMENTS` inside one and end as it ended.
+
+    Raises CapabilityError, RequestError or GuestError when no guest comes up, GuestError when it dies.
+    """
+    if current() is None:
+        run_inside((sys.executable, "-m", "labkit", *arguments), guest, memory_mb)
+
+
+def run_inside(argv: tuple[str, ...], guest: str | None, memory_mb: int) -> NoReturn:
+    """Run a command in the lab's Linux with these files, terminal and signals, and end as it ended.
+
+    Raises CapabilityError, RequestError or GuestError when no guest comes up, GuestError when it dies.
+    """
+    linux = choose_linux(guest)
+    if linux.kind == "inside":
+        outcome = _replace_this_process(argv)
+    else:
+        with Guest.boot(linux, memory_mb=memory_mb) as running:
+            outcome = run_in_foreground(running, Command(argv, env={**os.environ, "LABKIT_LAB": running.name}))
+    if outcome.failure:
+        sys.stderr.write(f"labkit: {outcome.failure}\n")
+        raise SystemExit(outcome.failure_status)
+    end_like(outcome)
+
+
+def _replace_this_process(argv: tuple[str, ...]) -> Outcome:
+    path = command_path(os.environ.get("PATH"))
+    try:
+        os.execvpe(argv[0], argv, {**os.environ, "PATH": path})  # noqa: S606
+    except FileNotFoundError as error:
+        return Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=127)
+    except OSError as error:
+        return Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=126)

@@ -1,0 +1,262 @@
+"""A running guest: boot it, start processes and connections in it, drive its loop, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from labkit.errors import GuestError, RequestError
+from labkit.guest.boot import plan_namespaces, plan_uml, write_private_files
+from labkit.guest.capabilities import Linux
+from labkit.guest.info import GuestInfo
+from labkit.guest.keeper import Keeper, start_keeper
+from labkit.guest.line import Frame, FrameType, HostLine, decode_count, encode_count
+from labkit.guest.loop import Loop
+from labkit.guest.places import make_private_directory, sweep_dead_directories
+from labkit.guest.process import SpawnRequest
+from labkit.guest.streams import Link
+
+DEFAULT_MEMORY_MB = 512
+LEAST_MEMORY_MB = 96
+_BOOT_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 5.0
+_CONSOLE_LINES = 6
+
+FrameHandler = Callable[[Frame], None]
+
+
+class Guest:
+    """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it.
+
+    `loop` is the launcher's: register descriptors and timers there, then call `turn` until done.
+    """
+
+    def __init__(self, keeper: Keeper, line_fd: int, private: Path) -> None:
+        self.loop = Loop()
+        self.link = Link(HostLine(line_fd), self.loop)
+        self.info: GuestInfo | None = None
+        self._keeper = keeper
+        self._line_fd = line_fd
+        self._private = private
+        self._group = 0
+        self._report = bytearray()
+        self._ended: dict[str, object] | None = None
+        self._line_ended = False
+        self._keeper_gone = False
+        self._next_channel = 1
+        self._handlers: dict[int, FrameHandler] = {}
+        self.link.on_frame = self._handle
+        self.link.on_end = self._note_line_end
+        self.loop.on_readable(keeper.report, self._read_report)
+
+    @classmethod
+    def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB) -> Guest:
+        """Boot a guest and return it when its agent is up.
+
+        Raises RequestError for too little memory, CapabilityError when the memory has no place,
+        GuestError (with the console's last words) when it does not come up.
+        """
+        if linux.kind == "uml" and memory_mb < LEAST_MEMORY_MB:
+            raise RequestError(
+                f"{memory_mb} MB is too little memory for the guest",
+                where="--memory",
+                todo=f"give at least {LEAST_MEMORY_MB}M; lessons need {DEFAULT_MEMORY_MB}M",
+            )
+        sweep_dead_directories(os.environ)
+        guest = _start(cls, linux, memory_mb)
+        try:
+            guest._await_hello()
+        except BaseException:
+            guest.close()
+            raise
+        return guest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The lab's name, which `labkit attach` takes."""
+        return self.info.lab if self.info else ""
+
+    def turn(self, timeout_s: float | None = None) -> None:
+        """Wait for the next event and handle it; raise GuestError when the guest has ended."""
+        self.loop.turn(timeout_s)
+        if self._line_ended or self._keeper_gone or self._ended is not None:
+            raise self._death()
+
+    def new_channels(self, count: int) -> range:
+        """Return unused channel numbers."""
+        first = self._next_channel
+        self._next_channel += count
+        return range(first, first + count)
+
+    def spawn(self, channel: int, request: SpawnRequest, on_frame: FrameHandler) -> None:
+        """Start a process. `on_frame` hears STARTED or FAILED, then EXITED after the last of its output."""
+        self._handlers[channel] = on_frame
+        self.link.send(FrameType.SPAWN, channel, request.to_json())
+
+    def send_signal(self, channel: int, number: int) -> None:
+        """Send a signal to the process group of the process that `channel` started."""
+        self.link.send(FrameType.SIGNAL, channel, encode_count(number))
+
+    def set_size(self, channel: int, rows: int, columns: int) -> None:
+        """Tell a process's terminal its size in characters."""
+        self.link.send(FrameType.SIZE, channel, json.dumps([rows, columns]).encode())
+
+    def connect(self, port: int, on_frame: FrameHandler, *, attempts: int = 1) -> int:
+        """Open a TCP connection to the guest's loopback; one attempt each 20 ms. Return its channel.
+
+        `on_frame` hears OPENED (then give the channel a Stream: `agent.attach_socket`) or REFUSED.
+        """
+        (channel,) = self.new_channels(1)
+        self._handlers[channel] = on_frame
+        payload = json.dumps({"port": port, "attempts": attempts}).encode()
+        self.link.send(FrameType.CONNECT, channel, payload)
+        return channel
+
+    def close(self) -> None:
+        """End the guest and wait until nothing of it is left. May be called twice."""
+        if self._line_fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            self.link.send(FrameType.POWER_OFF, 0)
+        self._await_end(time.monotonic() + _END_TIMEOUT_S)
+        os.close(self._keeper.life)
+        self.loop.forget(self._keeper.report)
+        os.close(self._keeper.report)
+        self.link.close()
+        os.close(self._line_fd)
+        self._line_fd = -1
+        if self._ended is None:
+            self._clean_up()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._keeper.pid, 0)
+
+    def _await_hello(self) -> None:
+        deadline = time.monotonic() + _BOOT_TIMEOUT_S
+        while self.info is None:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s < 0:
+                raise GuestError(
+                    f"the guest did not come up within {_BOOT_TIMEOUT_S:.0f} seconds",
+                    todo="try again when the machine is less busy; `labkit doctor` tells more",
+                )
+            self.turn(remaining_s)
+        shutil.rmtree(self._private, ignore_errors=True)  # needed while booting only: now a kill leaves nothing
+
+    def _await_end(self, deadline: float) -> None:
+        while self._ended is None and not self._keeper_gone:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s < 0:
+                return
+            self.loop.turn(remaining_s)
+
+    def _clean_up(self) -> None:
+        """Do the keeper's work when it cannot."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._keeper.pid, signal.SIGKILL)
+        if self._group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.type is FrameType.HELLO:
+            self.info = GuestInfo.from_json(frame.payload)
+            return
+        handler = self._handlers.get(frame.channel)
+        if frame.type in _LAST_FRAMES:
+            self._handlers.pop(frame.channel, None)
+        if handler is not None:
+            handler(frame)
+
+    def _note_line_end(self) -> None:
+        self._line_ended = True
+
+    def _read_report(self) -> None:
+        data = os.read(self._keeper.report, 65536)
+        if not data:
+            self._keeper_gone = True
+            self.loop.forget(self._keeper.report)
+            return
+        self._report += data
+        *lines, rest = bytes(self._report).split(b"\n")
+        self._report = bytearray(rest)
+        for line in lines:
+            message = json.loads(line)
+            if "guest" in message:
+                self._group = message["guest"]
+            else:
+                self._ended = message
+
+    def _death(self) -> GuestError:
+        """Return the error for a guest that is gone, with the last words on its console."""
+        self._await_end(time.monotonic() + _END_TIMEOUT_S)
+        if self._ended is None:
+            return GuestError(
+                "the guest was ended from outside: its keeper process was killed", todo="start the lab again"
+            )
+        status = self._ended["ended"]
+        how = describe_wait_status(status) if isinstance(status, int) else "was ended"
+        words = last_words(str(self._ended["console"]))
+        return GuestError(
+            f"the guest {'ended' if self.info else 'did not come up'}: it {how}",
+            where=f"its console said: {words}" if words else "its console said nothing",
+            todo="start it again; if it happens again, give it more memory (--memory) or run `labkit doctor`",
+        )
+
+
+_LAST_FRAMES = frozenset({FrameType.EXITED, FrameType.FAILED, FrameType.OPENED, FrameType.REFUSED})
+
+
+def describe_wait_status(status: int) -> str:
+    """Return a wait status in words."""
+    if os.WIFSIGNALED(status):
+        return f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def last_words(console: str) -> str:
+    """Return what a guest's console says about its end: from the panic on, else the last lines."""
+    lines = [line.strip() for line in console.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if "panic" in line.lower() or "Bus error" in line:
+            return " / ".join(lines[max(0, number - 2) : number + 1])
+    return " / ".join(lines[-_CONSOLE_LINES:])
+
+
+def exit_status(frame: Frame) -> int:
+    """Return the wait status in an EXITED frame."""
+    return decode_count(frame.payload)
+
+
+def _start(cls: type[Guest], linux: Linux, memory_mb: int) -> Guest:
+    private = make_private_directory(os.environ)
+    try:
+        lab = secrets.token_hex(3)
+        if linux.kind == "uml":
+            program, settings = plan_uml(linux, lab, memory_mb, private, os.environ)
+        else:
+            program, settings = plan_namespaces(lab, private, os.environ)
+        write_private_files(private, settings)
+        ours, theirs = socket.socketpair()
+        return cls(start_keeper(program, theirs.detach()), ours.detach(), private)
+    except BaseException:
+        shutil.rmtree(private, ignore_errors=True)
+        raise
