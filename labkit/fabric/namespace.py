@@ -212,7 +212,7 @@ def _claim_name(name: str) -> Path:
         raise BuildError(
             f"there is a network namespace called {name} already",
             where=str(path),
-            todo="close the other lab (lab.close()), or run this one in a Linux of its own: labkit exec -- ...",
+            todo="close the other lab (lab.close()), or give this one its own Linux: labkit exec -- ...",
         ) from error
     except PermissionError as error:
         raise _no_right_to_create(name, error) from error

@@ -1,0 +1,71 @@
+"""The lab's clients: who they are, where they stand and which addresses they send from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from typing import TYPE_CHECKING
+
+from labkit.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+CLIENT_ADDRESSES = 64
+OUTSIDE_BLOCKS = IPv4Network("172.18.255.0/24")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPlan:
+    """A client: as a pod on `node`, or where that is None outside of the cluster, on the nodes' own network.
+
+    It sends from many addresses, so that no test meets the TIME_WAIT of another. `addresses` () lets the
+    planner choose 64 in a row: .128 to .191 of the node's pod CIDR, or of 172.18.255.0/24, where free.
+    """
+
+    name: str
+    node: str | None = None
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The first of its addresses: the one it sends from unless it chooses."""
+        return self.addresses[0]
+
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """Its addresses as the fewest networks that hold exactly them."""
+        numbers = sorted({int(IPv4Address(address)) for address in self.addresses})
+        networks: list[IPv4Network] = []
+        first = numbers[0]
+        for number, following in zip(numbers, [*numbers[1:], -1], strict=True):
+            if following != number + 1:
+                networks += summarize_address_range(IPv4Address(first), IPv4Address(number))
+                first = following
+        return tuple(networks)
+
+
+def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str]) -> ClientPlan:
+    """Return the client with addresses: a free block of 64, less in a small network. RequestError if full."""
+    if client.addresses:
+        return client
+    for block in _blocks(within):
+        addresses = tuple(str(address) for address in block)
+        if not any(address in taken for address in addresses):
+            return replace(client, addresses=addresses)
+    raise RequestError(
+        f"no address is left in {within} for the client {client.name}",
+        where=f"node {client.node}" if client.node else "outside of the cluster",
+        todo="give the node a larger pod CIDR or fewer pods, or name the client's addresses",
+    )
+
+
+def _blocks(within: IPv4Network) -> Iterator[IPv4Network]:
+    """Yield aligned blocks, large before small, from the middle up, then from the start; never the edges."""
+    size = min(CLIENT_ADDRESSES, within.num_addresses // 4)
+    base, middle, end = int(within[0]), int(within[within.num_addresses // 2]), int(within[-1])
+    while size >= 1:
+        prefix_length = 33 - size.bit_length()
+        for first in (*range(middle, end + 1, size), *range(base, middle, size)):
+            if first > base and first + size - 1 < end:
+                yield IPv4Network((first, prefix_length))
+        size //= 2
