@@ -30,7 +30,10 @@ def main() -> None:
 
     path = write_connection_file(os.environ.pop(CONNECTION_VARIABLE))
     # File locks do not reach across the guest's root file system, so the history stays in memory.
-    IPKernelApp.launch_instance(["-f", str(path), "--HistoryManager.hist_file=:memory:"])
+    history = "--HistoryManager.hist_file=:memory:"
+    # The guest's agent, process 1, is the parent; the launcher outside watches Jupyter.
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    IPKernelApp.launch_instance(["-f", str(path), history, parent])
 
 
 if __name__ == "__main__":
