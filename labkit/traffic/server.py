@@ -1,0 +1,351 @@
+"""The process behind all pods: one epoll loop that answers on sockets made in the pods' namespaces.
+
+It is started by `backend.py`, gets listening sockets and orders over one SOCK_SEQPACKET line, and ends when
+that line ends: however its parent dies, it does not stay. (PR_SET_PDEATHSIG would also fire when only the
+thread that started it ends.) Standard library only, so that it starts quickly.
+
+A pod serves one request at a time, first come, first served: a request that arrives at `a` is answered at
+max(a, when the one before is done) + service time, Lindley's recursion, kept by a timerfd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import json
+import re
+import resource
+import select
+import signal
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from labkit.traffic.answer import answer_line, answer_start, flow_id
+from labkit.traffic.timer import Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MESSAGE_BYTES = 1 << 20
+MOST_SOCKETS_PER_MESSAGE = 200  # the kernel takes 253 (SCM_MAX_FD)
+MOST_REQUEST_BYTES = 1 << 20
+READ_BYTES = 1 << 14
+MOST_DATAGRAM_BYTES = 1 << 16
+ACCEPTS_PER_WAKE = 64
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+_BODY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_WANTS_CLOSE = re.compile(rb"^[^\r]* HTTP/1\.0\r|\r\nconnection: *close", re.IGNORECASE)
+
+
+class Readable(Protocol):
+    """What stands behind a descriptor in the loop."""
+
+    def on_readable(self) -> None:
+        """Take what has arrived."""
+
+
+class ServedPod:
+    """One pod: its queue, its count and its open sockets."""
+
+    def __init__(self, name: str, node: str, address: str) -> None:
+        self.name = name
+        self.node = node
+        self.address = address
+        self.service_ns = 0
+        self.idle_at_ns = 0
+        self.answered = 0
+        self.doors: list[TcpDoor | UdpDoor] = []
+        self.connections: set[Connection] = set()
+
+    def finish_time(self) -> int | None:
+        """When a request that arrives now is done (monotonic_ns), None: at once. The queue grows by it."""
+        if not self.service_ns and not self.idle_at_ns:
+            return None
+        self.idle_at_ns = max(time.monotonic_ns(), self.idle_at_ns) + self.service_ns
+        return self.idle_at_ns
+
+    def die(self) -> None:
+        """Close all as a killed program does: listeners refuse, connections are reset, the queue is lost."""
+        for door in self.doors:
+            door.close()
+        for connection in tuple(self.connections):
+            connection.reset()
+        self.doors.clear()
+        self.idle_at_ns = 0
+
+
+class TcpDoor:
+    """A listening TCP socket of a pod."""
+
+    def __init__(self, server: Server, pod: ServedPod, listener: socket.socket, port: int) -> None:
+        self.server = server
+        self.pod = pod
+        self.listener = listener
+        self.start = answer_start(pod.name, pod.node, f"{pod.address}:{port}")
+        server.watch(listener, self)
+
+    def on_readable(self) -> None:
+        """Accept who waits."""
+        for _ in range(ACCEPTS_PER_WAKE):
+            try:
+                accepted, peer = self.listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            Connection(self.server, self.pod, accepted, answer_line(self.start, peer))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.forget(self.listener)
+
+
+class Connection:
+    """One TCP connection: HTTP/1.x requests in, a line out for each; anything else is answered at its end."""
+
+    def __init__(self, server: Server, pod: ServedPod, accepted: socket.socket, line: bytes) -> None:
+        self.server = server
+        self.pod = pod
+        self.socket = accepted
+        self.line = line
+        self.unread = b""
+        self.waiting = False
+        self.draining = False
+        self.ended = False
+        pod.connections.add(self)
+        server.watch(accepted, self)
+
+    def on_readable(self) -> None:
+        """Read what has come; whole requests go into the pod's queue, one at a time."""
+        try:
+            data = self.socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        self.unread += data
+        if not data:
+            self.ended = True
+            self.server.mute(self.socket)
+        self.serve_unread()
+
+    def serve_unread(self) -> None:
+        """Queue the next request; go on while answers leave at once, and close when nothing more can come."""
+        if self.draining:
+            return
+        self.draining = True
+        while self.is_open and not self.waiting and (request := self._take_request()):
+            self._queue(request)
+        self.draining = False
+        if len(self.unread) > MOST_REQUEST_BYTES:
+            self.reset()
+        elif self.ended and not self.waiting:
+            self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be answered."""
+        return self.socket.fileno() >= 0
+
+    def _take_request(self) -> bytes:
+        length = request_length(self.unread) or (len(self.unread) if self.ended else 0)
+        request, self.unread = self.unread[:length], self.unread[length:]
+        return request
+
+    def _queue(self, request: bytes) -> None:
+        self.waiting = True
+        is_http = request_length(request) > 0
+        response = http_response(self.line, request) if is_http else self.line
+        last = not is_http or wants_close(request)
+        self.server.serve(self.pod, lambda: self._answer(response, last=last))
+
+    def _answer(self, response: bytes, *, last: bool) -> None:
+        if not self.is_open:
+            return
+        self.waiting = False
+        self.pod.answered += 1
+        try:
+            sent = self.socket.send(response, socket.MSG_DONTWAIT)
+        except OSError:
+            self.close()
+            return
+        if sent < len(response):
+            self.reset()
+        elif last:
+            self.close()
+        elif self.unread or self.ended:
+            self.serve_unread()
+
+    def reset(self) -> None:
+        """Close with a TCP reset."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.close()
+
+    def close(self) -> None:
+        """Close; nothing of it stays."""
+        self.pod.connections.discard(self)
+        self.server.forget(self.socket)
+
+
+class UdpDoor:
+    """A bound UDP socket of a pod: every datagram is answered by one."""
+
+    def __init__(self, server: Server, pod: ServedPod, bound: socket.socket, port: int) -> None:
+        self.server = server
+        self.pod = pod
+        self.socket = bound
+        self.start = answer_start(pod.name, pod.node, f"{pod.address}:{port}")
+        server.watch(bound, self)
+
+    def on_readable(self) -> None:
+        """Take the datagrams that wait, in their order."""
+        for _ in range(ACCEPTS_PER_WAKE):
+            try:
+                datagram, peer = self.socket.recvfrom(MOST_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue
+            self._queue(answer_line(self.start, peer, flow_id(datagram)), peer)
+
+    def _queue(self, line: bytes, peer: tuple[str, int]) -> None:
+        self.server.serve(self.pod, lambda: self._answer(line, peer))
+
+    def _answer(self, line: bytes, peer: tuple[str, int]) -> None:
+        if self.socket.fileno() < 0:
+            return
+        self.pod.answered += 1
+        with contextlib.suppress(OSError):
+            self.socket.sendto(line, peer)
+
+    def close(self) -> None:
+        """Stop answering."""
+        self.server.forget(self.socket)
+
+
+class Server:
+    """The loop, its queue of finish times, and the orders that come down the line."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+        self.pods: dict[str, ServedPod] = {}
+        self.epoll = select.epoll()
+        self.timer = Timer()
+        self.readers: dict[int, Readable] = {}
+        self.due: list[tuple[int, int, Callable[[], None]]] = []
+        self.tickets = itertools.count()
+        self.ended = False
+        self.epoll.register(line, select.EPOLLIN)
+        self.epoll.register(self.timer, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Answer until the line ends."""
+        orders, alarm = self.line.fileno(), self.timer.fileno()
+        while not self.ended:
+            for descriptor, _ in self.epoll.poll():
+                if descriptor == alarm:
+                    self.timer.acknowledge()
+                elif descriptor == orders:
+                    self.take_order()
+                elif (reader := self.readers.get(descriptor)) is not None:
+                    reader.on_readable()
+            if self.due:
+                self.finish_due()
+
+    def watch(self, opened: socket.socket, reader: Readable) -> None:
+        """Call `reader` whenever `opened` has something to read."""
+        self.readers[opened.fileno()] = reader
+        self.epoll.register(opened, select.EPOLLIN)
+
+    def mute(self, opened: socket.socket) -> None:
+        """Stop looking at a socket that has come to its end, without closing it."""
+        self.epoll.modify(opened, 0)
+
+    def forget(self, opened: socket.socket) -> None:
+        """Close a socket; a second call does nothing."""
+        self.readers.pop(opened.fileno(), None)
+        opened.close()
+
+    def serve(self, pod: ServedPod, answer: Callable[[], None]) -> None:
+        """Call `answer` when `pod` has served all who came before, and this one."""
+        finish_ns = pod.finish_time()
+        if finish_ns is None:
+            answer()
+        else:
+            heapq.heappush(self.due, (finish_ns, next(self.tickets), answer))
+
+    def finish_due(self) -> None:
+        """Send the answers whose time has come and set the alarm for the next."""
+        now_ns = time.monotonic_ns()
+        while self.due and self.due[0][0] <= now_ns:
+            heapq.heappop(self.due)[2]()
+        self.timer.arm(self.due[0][0] if self.due else 0)
+
+    def take_order(self) -> None:
+        """Obey one message, {"ticket": number, "order": name, ...}, and answer {"ticket", "reply"}."""
+        message, descriptors, _, _ = socket.recv_fds(self.line, MESSAGE_BYTES, MOST_SOCKETS_PER_MESSAGE)
+        if not message:
+            self.ended = True
+            return
+        order = json.loads(message)
+        ticket, name = order.pop("ticket"), order.pop("order")
+        reply = getattr(self, "order_" + name)(descriptors, **order)
+        try:
+            self.line.send(json.dumps({"ticket": ticket, "reply": reply}).encode())
+        except OSError:
+            self.ended = True
+
+    def order_open(
+        self, descriptors: list[int], *, pod: dict[str, str], ports: list[tuple[str, int]]
+    ) -> None:
+        """Answer for `pod` on sockets, given in the order of `ports`."""
+        served = self.pods.setdefault(pod["name"], ServedPod(**pod))
+        for descriptor, (protocol, port) in zip(descriptors, ports, strict=True):
+            kind = TcpDoor if protocol == "TCP" else UdpDoor
+            served.doors.append(kind(self, served, socket.socket(fileno=descriptor), port))
+
+    def order_kill(self, _: list[int], *, pod: str) -> None:
+        """Let a pod die."""
+        self.pods[pod].die()
+
+    def order_pace(self, _: list[int], *, service_ns: dict[str, int]) -> None:
+        """Set service times, from the next request of each pod on."""
+        for name, duration_ns in service_ns.items():
+            self.pods[name].service_ns = duration_ns
+
+    def order_count(self, _: list[int]) -> dict[str, int]:
+        """Report how many requests each pod has answered."""
+        return {name: pod.answered for name, pod in self.pods.items()}
+
+
+def request_length(data: bytes) -> int:
+    """Return the length of the whole HTTP request that `data` starts with, 0 if it is not whole yet."""
+    head = data.find(b"\r\n\r\n")
+    if head < 0:
+        return 0
+    announced = _BODY_LENGTH.search(data, 0, head)
+    length = head + 4 + (int(announced[1]) if announced else 0)
+    return length if length <= len(data) else 0
+
+
+def wants_close(request: bytes) -> bool:
+    """Whether the server is to close after this request: HTTP/1.0, or `Connection: close` (RFC 9112, 9.3)."""
+    return _WANTS_CLOSE.search(request) is not None
+
+
+def http_response(line: bytes, request: bytes) -> bytes:
+    """Return `200 OK` with `line` as its body; a HEAD request gets the head alone."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(line)
+    return head if request.startswith(b"HEAD ") else head + line
+
+
+def main(descriptor: int) -> None:
+    """Serve over the line at `descriptor` until it ends. The session's interrupts are not for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Server(socket.socket(fileno=descriptor)).run()
