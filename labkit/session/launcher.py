@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
 from labkit.guest.capabilities import choose_linux, command_path
-from labkit.guest.line import Frame, FrameType
+from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest
-from labkit.guest.run import Guest, exit_status
+from labkit.guest.run import Guest
 from labkit.guest.streams import Stream
 from labkit.session.inside import CONNECTION_VARIABLE
 from labkit.session.relay import open_listeners, relay
@@ -73,7 +73,7 @@ class Session:
         if frame.type is FrameType.FAILED:
             self._failure, self._status = json.loads(frame.payload)["message"], 1
         elif frame.type is FrameType.EXITED:
-            code = os.waitstatus_to_exitcode(exit_status(frame))
+            code = os.waitstatus_to_exitcode(decode_count(frame.payload))
             self._status = code if code >= 0 else 128 - code
 
     def _watch_parent(self) -> None:
