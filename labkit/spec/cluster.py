@@ -1,0 +1,55 @@
+"""Objects -> ClusterSpec: everything that a control plane decides, decided the same way every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from labkit.spec.documents import Findings, Text
+from labkit.spec.endpoints import plan_slices
+from labkit.spec.manifest import Item, read_objects
+from labkit.spec.model import ClusterSpec
+from labkit.spec.nodes import plan_nodes, pod_cidr_of
+from labkit.spec.objects import EndpointSlice, Node, Object, Service
+from labkit.spec.pods import plan_drafts
+from labkit.spec.scheduling import plan_pods
+from labkit.spec.services import Occupied, plan_services
+
+Wanted = TypeVar("Wanted", bound=Object)
+
+
+def read_cluster(sources: Sequence[Path | Text]) -> ClusterSpec:
+    """Return the cluster that manifests describe, every choice made that its control plane would make.
+
+    A source is a file (`Path("-")`: standard input) or a `Text`; the shipped ones are `manifest.shipped_lab(name)`.
+
+    Raises:
+        SpecError: every mistake of all sources, in their order.
+    """
+    findings = Findings()
+    cluster = plan_cluster(read_objects(sources, findings), findings)
+    findings.raise_mistakes()
+    return cluster
+
+
+def plan_cluster(items: Sequence[Item[Object]], findings: Findings) -> ClusterSpec:
+    """Return the cluster of valid objects; what is wrong between them goes to `findings`."""
+    nodes = plan_nodes(_of_kind(items, Node), findings)
+    pods = plan_pods(plan_drafts(items, len(nodes), findings), nodes, findings)
+    occupied = Occupied([planned.node for planned in nodes])
+    services, service_cidr = plan_services(_of_kind(items, Service), occupied, findings)
+    slices = plan_slices(_of_kind(items, EndpointSlice), services, pods, findings)
+    return ClusterSpec(
+        nodes=tuple(planned.node for planned in nodes),
+        pods=tuple(planned.pod for planned in pods),
+        services=tuple(planned.service for planned in services),
+        slices=slices,
+        pod_cidr=pod_cidr_of(nodes),
+        service_cidr=service_cidr,
+        warnings=findings.warnings,
+    )
+
+
+def _of_kind(items: Sequence[Item[Object]], kind: type[Wanted]) -> list[Item[Wanted]]:
+    return [Item(item.object, item.document) for item in items if isinstance(item.object, kind)]

@@ -1,0 +1,92 @@
+"""A model's refusal -> the sentence that a user reads: what is wrong, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+_NEEDED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def worded(error: ErrorDetails) -> tuple[str, str]:
+    """Return (what is wrong, what to do) for one of pydantic's error details."""
+    name, kind, given = dotted(error["loc"]), error["type"], error["input"]
+    context = error.get("ctx", {})
+    if kind == "labkit":
+        return f"{name}: {context['message']}", context["todo"]
+    if kind == "missing":
+        return f"{name} is missing", "every object of this kind needs it"
+    if kind == "literal_error":
+        return _not_allowed(name, given, re.findall(r"'([^']*)'", str(context["expected"])))
+    if kind in _NEEDED:
+        return f"{name} must be {_NEEDED[kind]}, not {shown(given)}", _retyped(kind, given)
+    if kind == "greater_than_equal":
+        return f"{name} is {given}", f"it cannot be less than {context['ge']}"
+    if kind == "less_than_equal":
+        return f"{name} is {given}", f"it cannot be more than {context['le']}"
+    if kind == "too_short":
+        return f"{name} is empty", "it needs at least one entry"
+    return f"{name}: {error['msg'].lower()}", ""
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """Return a path the way kubectl writes it: `spec.ports[0].port`."""
+    text = ""
+    for step in path:
+        if step == "[key]":
+            continue
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def shown(value: Any) -> str:
+    """Return a short picture of a wrong value and of what it is."""
+    if value is None:
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
+    """Return the known word that `word` was probably meant to be, or ""."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[close[0]] if close else ""
+
+
+def _not_allowed(name: str, given: Any, allowed: list[str]) -> tuple[str, str]:
+    meant = nearest(given, allowed, 0.6) if isinstance(given, str) else ""
+    listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
+    todo = f"did you mean {meant}? allowed: {listed}" if meant else f"allowed: {listed}"
+    return f"{name} cannot be {shown(given)}", todo
+
+
+def _retyped(kind: str, given: Any) -> str:
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return f'put it in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
+    if kind.startswith("int") and isinstance(given, str) and given.isdecimal():
+        return f"write {given} without quotes"
+    if kind == "bool_type" and isinstance(given, str) and given.lower() in ("true", "false"):
+        return f"write {given.lower()} without quotes"
+    if kind in ("tuple_type", "list_type"):
+        return "start each entry with a hyphen" if isinstance(given, dict) else "write entries that start with a hyphen"
+    return ""
