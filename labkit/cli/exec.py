@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,14 +13,14 @@ import typer
 from labkit.cli.memory import parse_memory_mb
 from labkit.errors import LabError
 
-CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 STATUS_LABKIT_FAILED = 125
 
 
 def exec_(
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
     guest: Annotated[
-        str | None, typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto.")
+        str | None,
+        typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
     ] = None,
     memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
 ) -> None:
@@ -31,23 +32,22 @@ def run_and_end(argv: tuple[str, ...], guest: str | None, memory: str) -> NoRetu
     """Run the command in the guest and end as it ended; 125 and an error on stderr when labkit failed."""
     from labkit.guest.rerun import run_inside
 
+    end_with(lambda: run_inside(argv, guest, parse_memory_mb(memory)))
+
+
+def end_with(work: Callable[[], None]) -> NoReturn:
+    """Do work that ends this process itself; when it fails, end with 125 and an error on stderr."""
     try:
-        run_inside(argv, guest, parse_memory_mb(memory))
+        work()
     except LabError as error:
-        fail(error)
+        sys.stderr.write("labkit: " + "\n".join(error.lines()) + "\n")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     raise SystemExit(STATUS_LABKIT_FAILED)
 
 
-def fail(error: LabError) -> NoReturn:
-    """Say what went wrong on stderr and end with 125, as env(1) does."""
-    sys.stderr.write("labkit: " + "\n".join(error.lines()) + "\n")
-    raise SystemExit(STATUS_LABKIT_FAILED)
-
-
 if __name__ == "__main__":
     application = typer.Typer(add_completion=False)
-    application.command(context_settings=CONTEXT_SETTINGS)(exec_)
+    application.command(context_settings={"allow_interspersed_args": False})(exec_)
     application()

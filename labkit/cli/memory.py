@@ -13,5 +13,7 @@ def parse_memory_mb(text: str) -> int:
     """Return a size such as `512M` or `1G` in MB (a bare number is MB); raise RequestError for other text."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise RequestError(f"{text!r} is no amount of memory", where="--memory", todo="write for example 512M or 1G")
+        raise RequestError(
+            f"{text!r} is no amount of memory", where="--memory", todo="write for example 512M or 1G"
+        )
     return int(match[1]) * (1024 if match[2].upper() == "G" else 1)

@@ -8,12 +8,15 @@ import signal
 import socket
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from labkit.guest.info import GuestInfo
 from labkit.guest.line import Frame, FrameType, GuestLine, decode_count, encode_count
 from labkit.guest.loop import Loop
-from labkit.guest.process import SpawnError, SpawnRequest, spawn, set_size
-from labkit.guest.streams import END_OF_TRANSMISSION, Link, Stream
+from labkit.guest.process import SpawnError, SpawnRequest, set_size, spawn
+from labkit.guest.streams import END_OF_TRANSMISSION, Link, Stream, join_socket
+
+if TYPE_CHECKING:
+    from labkit.guest.info import GuestInfo
 
 _RETRY_S = 0.02
 
@@ -139,22 +142,7 @@ class Agent:
             else:
                 self._link.send(FrameType.REFUSED, channel, str(error).encode())
             return
-        connection.setblocking(False)
+        connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._link.send(FrameType.OPENED, channel)
-        attach_socket(self._link, channel, connection)
-
-
-def attach_socket(link: Link, channel: int, connection: socket.socket) -> Stream:
-    """Join a connected, non-blocking socket to a channel; each side's end of file reaches the other."""
-    stream = Stream(link, channel, source=connection.fileno(), sink=connection.fileno(), owned=False)
-
-    def finish() -> None:
-        if not stream.receiving and not stream.sending:
-            connection.close()
-        elif not stream.receiving:
-            connection.shutdown(socket.SHUT_WR)
-
-    stream.on_received = finish
-    stream.on_sent = finish
-    return stream
+        join_socket(self._link, channel, connection)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError
 from labkit.guest import syscalls
 from labkit.guest.info import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PACKAGED_UML = Path("/usr/bin/linux.uml")
 PACKAGED_MODULES = Path("/usr/lib/uml/modules")
@@ -22,7 +25,7 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
 @dataclass(frozen=True, slots=True)
 class Linux:
-    """A Linux that can run the lab: `kind` is `inside` (already in it), `host` or `uml`; `why` is for people."""
+    """A Linux that can run the lab: `kind` is `inside`, `host` or `uml`; `why` is for people."""
 
     kind: str
     why: str
@@ -122,7 +125,9 @@ def _host_or_error() -> Linux:
 def _uml_or_error(environ: Mapping[str, str]) -> Linux:
     binary = find_uml(environ)
     if binary is not None:
-        return _uml(binary, f"User-Mode Linux ({binary}); the host's kernel lacks {', '.join(missing_on_host())}")
+        return _uml(
+            binary, f"User-Mode Linux ({binary}); the host's kernel lacks {', '.join(missing_on_host())}"
+        )
     if platform.machine() not in ("x86_64", "i686"):
         raise CapabilityError(
             f"no Linux here can run the lab: User-Mode Linux does not exist for {platform.machine()}",

@@ -1,8 +1,8 @@
 """One command in the guest as if it ran here: these files, this terminal, these signals, its exit status.
 
-Descriptors that are terminals share one terminal in the guest, the others are pipes of their own. With standard
-input and output both on the terminal it is raw, as for ssh -t. With output in a pipe it is left as it is, because
-the reader of the pipe (a pager) may use it.
+Descriptors that are terminals share one terminal in the guest, the others are pipes of their own. With
+standard input and output both on the terminal it is raw, as for ssh -t. With output in a pipe it is left as
+it is, because the reader of the pipe (a pager) may use it.
 """
 
 from __future__ import annotations
@@ -12,33 +12,24 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import sys
 from dataclasses import dataclass
-from functools import partial
-from typing import NoReturn, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest.capabilities import command_path
-from labkit.guest.line import Frame, FrameType
-from labkit.guest.loop import Loop
+from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest, read_attributes
-from labkit.guest.streams import Link, Stream
+from labkit.guest.streams import Stream
 from labkit.guest.terminal import Terminal, is_terminal, read_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from labkit.guest.connection import GuestConnection
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-
-
-class Host(Protocol):
-    """What runs the command: a Guest, or an attached lab."""
-
-    loop: Loop
-    link: Link
-
-    def turn(self, timeout_s: float | None = None) -> None: ...
-    def new_channels(self, count: int) -> range: ...
-    def spawn(self, channel: int, request: SpawnRequest, on_frame: object) -> None: ...
-    def send_signal(self, channel: int, number: int) -> None: ...
-    def set_size(self, channel: int, rows: int, columns: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +50,10 @@ class Outcome:
     failure_status: int = 0
 
 
-def run_in_foreground(host: Host, command: Command) -> Outcome:
+def run_in_foreground(guest: GuestConnection, command: Command) -> Outcome:
     """Run a command in the guest with this process's standard files, terminal and signals."""
     with _restored_signals():
-        job = _Job(host, command)
+        job = _Job(guest, command)
         try:
             return job.run()
         finally:
@@ -71,21 +62,29 @@ def run_in_foreground(host: Host, command: Command) -> Outcome:
 
 def end_like(outcome: Outcome) -> NoReturn:
     """End this process as the command ended: the same exit status, or by the same signal (without a core)."""
-    if os.WIFSIGNALED(outcome.wait_status):
-        number = os.WTERMSIG(outcome.wait_status)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-        os.kill(os.getpid(), number)
-    os._exit(os.WEXITSTATUS(outcome.wait_status) if not os.WIFSIGNALED(outcome.wait_status) else 128)
+    if outcome.failure:
+        sys.stderr.write(f"labkit: {outcome.failure}\n")
+        raise SystemExit(outcome.failure_status)
+    status = os.waitstatus_to_exitcode(outcome.wait_status)
+    if status < 0:
+        _die_by(-status)
+    raise SystemExit(status)
+
+
+def _die_by(number: int) -> NoReturn:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
+    raise SystemExit(128 + number)  # a signal that does not end a process by default
 
 
 class _Job:
-    def __init__(self, host: Host, command: Command) -> None:
-        self._host = host
+    def __init__(self, guest: GuestConnection, command: Command) -> None:
+        self._guest = guest
         self._outcome: Outcome | None = None
-        self._channel = host.new_channels(1)[0]
+        self._channel = guest.new_channels(1)[0]
         self._on_terminal = tuple(fd for fd in (_STDIN, _STDOUT, _STDERR) if is_terminal(fd))
         self._terminal = Terminal(self._on_terminal[0]) if self._on_terminal else None
         self._interactive = {_STDIN, _STDOUT} <= set(self._on_terminal)
@@ -94,15 +93,15 @@ class _Job:
         self._request = self._open_streams(command)
         self._wake, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._previous_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        host.loop.on_readable(self._wake, self._read_signals)
+        guest.loop.on_readable(self._wake, self._read_signals)
 
     def run(self) -> Outcome:
         self._take_terminal()
-        self._host.spawn(self._channel, self._request, self._handle)
+        self._guest.spawn(self._channel, self._request, self._handle)
         while self._outcome is None or any(stream.receiving for stream in self._streams):
             if self._outcome is not None and self._outcome.failure:
                 break
-            self._host.turn()
+            self._guest.turn()
         return self._outcome
 
     def leave(self) -> None:
@@ -110,24 +109,24 @@ class _Job:
         if self._terminal is not None:
             self._terminal.give_back()
         signal.set_wakeup_fd(self._previous_wakeup)
-        self._host.loop.forget(self._wake)
+        self._guest.loop.forget(self._wake)
         os.close(self._wake)
         os.close(self._wakeup)
         for stream in self._streams:
             stream.close()
 
     def _open_streams(self, command: Command) -> SpawnRequest:
-        link = self._host.link
+        link = self._guest.link
         pipes = {}
         for fd in (_STDIN, _STDOUT, _STDERR):
             if fd not in self._on_terminal and _is_open(fd):
-                (pipes[fd],) = self._host.new_channels(1)
+                (pipes[fd],) = self._guest.new_channels(1)
                 ends = {"source": fd} if fd == _STDIN else {"sink": fd}
                 self._streams.append(Stream(link, pipes[fd], **ends, owned=False))
         terminal_channel = 0
         attributes, size = "", (24, 80)
         if self._terminal is not None:
-            (terminal_channel,) = self._host.new_channels(1)
+            (terminal_channel,) = self._guest.new_channels(1)
             source = _STDIN if _STDIN in self._on_terminal else None
             sink = self._on_terminal[-1]
             self._streams.append(Stream(link, terminal_channel, source=source, sink=sink, owned=False))
@@ -138,8 +137,9 @@ class _Job:
                 self._inputs.append(stream)
         env = dict(os.environ if command.env is None else command.env)
         env["PATH"] = command_path(env.get("PATH"))
+        env["LABKIT_LAB"] = self._guest.name
         return SpawnRequest(
-            argv=command.argv, env=env, cwd=command.cwd or os.getcwd(), umask=_read_umask(), pipes=pipes,
+            argv=command.argv, env=env, cwd=command.cwd or str(Path.cwd()), umask=_read_umask(), pipes=pipes,
             terminal=self._on_terminal, terminal_channel=terminal_channel, terminal_attributes=attributes,
             size=size,
         )  # fmt: skip
@@ -153,7 +153,7 @@ class _Job:
             failure = json.loads(frame.payload)
             self._outcome = Outcome(failure=failure["message"], failure_status=failure["status"])
         elif frame.type is FrameType.EXITED:
-            self._outcome = Outcome(wait_status=int.from_bytes(frame.payload))
+            self._outcome = Outcome(wait_status=decode_count(frame.payload))
 
     def _take_terminal(self) -> None:
         """Read the input again, and the terminal raw, where this process is in the foreground."""
@@ -170,27 +170,27 @@ class _Job:
         for number in os.read(self._wake, 4096):
             if number == signal.SIGWINCH:
                 if self._terminal is not None:
-                    self._host.set_size(self._channel, *read_size(self._terminal.fd))
+                    self._guest.set_size(self._channel, *read_size(self._terminal.fd))
             elif number in {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}:
                 self._stop()
             elif number == signal.SIGCONT:
                 self._take_terminal()
             else:
-                self._host.send_signal(self._channel, number)
+                self._guest.send_signal(self._channel, number)
 
     def _stop(self) -> None:
         """Stop the command and then this process, as the shell that watches it expects."""
         if self._terminal is not None:
             self._terminal.give_back()
-        self._host.send_signal(self._channel, signal.SIGSTOP)
+        self._guest.send_signal(self._channel, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
-        self._host.send_signal(self._channel, signal.SIGCONT)
+        self._guest.send_signal(self._channel, signal.SIGCONT)
         self._take_terminal()
 
 
 @contextlib.contextmanager
 def _restored_signals() -> Iterator[None]:
-    """Send the signals a user or system may send to the wake-up pipe; put the old handlers back at the end."""
+    """Let signals reach the wake-up pipe instead of this process; put the old handlers back at the end."""
     watched = (*_FORWARDED, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
     previous = {number: signal.getsignal(number) for number in watched}
     for number in watched:

@@ -13,7 +13,7 @@ MARKER = Path("/run/labkit/guest.json")
 
 @dataclass(frozen=True, slots=True)
 class GuestInfo:
-    """The lab's Linux as seen from inside: `kind` is `uml` or `host`, `lab` the name `labkit attach` takes."""
+    """The lab's Linux seen from inside: `kind` is `uml` or `host`, `lab` the name for `labkit attach`."""
 
     kind: str
     lab: str

@@ -1,7 +1,7 @@
 """The first program of the guest: makes a usable Linux of a bare one, then becomes the agent.
 
-The kernel (or, for the host backend, the keeper) runs this file with the launcher's own Python, isolated from
-site-packages: `python -I -S init.py SETTINGS LINE`. SETTINGS is a JSON file, LINE a tty's path or a descriptor.
+The guest (or, for the host backend, the keeper) runs this file with the launcher's own Python, isolated
+from site-packages: `python -I -S init.py SETTINGS LINE`, a JSON file and a tty's path or a descriptor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What init is told: the backend, the lab's name, its modules' directory, directories to recreate under /run."""
+    """What init is told. `private_directories` are under /run, and made again on the guest's empty one."""
 
     kind: str
     lab: str
@@ -44,7 +44,7 @@ def main(settings_path: str, line: str) -> None:
     else:
         setup.set_up_namespaces(in_user_namespace=settings.user_namespace)
         line_fd = int(line)
-        os.set_inheritable(line_fd, False)
+        os.set_inheritable(line_fd, False)  # noqa: FBT003 - it takes no keyword
     info = setup.set_up_lab(settings.kind, settings.lab, settings.private_directories)
     Agent(line_fd, info).run()
     if settings.kind == "uml":

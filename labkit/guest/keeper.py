@@ -1,8 +1,8 @@
 """The keeper: a small process between the launcher and the guest that cleans up, whoever dies first.
 
-It is the guest's parent. It ends the guest when the launcher is gone (end of the life pipe), ends what the guest
-leaves behind when the guest is gone, and removes the private directory. The guest gets SIGTERM when the keeper
-itself is killed; the launcher then does the rest.
+It is the guest's parent. It ends the guest when the launcher is gone (end of the life pipe), ends what the
+guest leaves behind when the guest is gone, and removes the private directory. The guest gets SIGTERM when the
+keeper itself is killed; the launcher then does the rest.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GRACE_S = 0.5
 _CONSOLE_CHUNKS = 64
@@ -72,7 +74,14 @@ def _keep(program: GuestProgram, line: int, life: int, report: int) -> NoReturn:
 def _leave_launcher(keep: tuple[int, ...]) -> None:
     """Drop every descriptor and signal disposition of the launcher."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGTSTP):
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGCHLD,
+        signal.SIGTSTP,
+    ):
         signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -115,11 +124,11 @@ class _Keeper:
         self._tell({"ended": status, "console": text})
 
     def _watch(self, pid: int, console: int, wake: int) -> int | None:
-        """Wait until the guest is gone; when the launcher is gone first, end the guest. Return its wait status."""
+        """Return the guest's wait status; None when it outlives the launcher and has to be killed."""
         poll = select.poll()
         for fd in (self._life, console, wake):
             poll.register(fd, select.POLLIN)
-        deadline = None
+        deadline: float | None = None
         while deadline is None or time.monotonic() < deadline:
             timeout_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
             for fd, _ in poll.poll(timeout_ms):
@@ -164,7 +173,7 @@ def _become_guest(program: GuestProgram, line: int, console: int) -> NoReturn:
         os.setsid()
         os.dup2(console, 1)
         os.dup2(console, 2)
-        os.set_inheritable(line, True)
+        os.set_inheritable(line, True)  # noqa: FBT003 - it takes no keyword
         if program.fixed_address_layout:
             syscalls.fix_address_layout()
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):

@@ -63,7 +63,9 @@ class Loop:
             table.pop(fd, None)
         else:
             table[fd] = callback
-        wanted = (select.POLLIN if fd in self._readers else 0) | (select.POLLOUT if fd in self._writers else 0)
+        wanted = (select.POLLIN if fd in self._readers else 0) | (
+            select.POLLOUT if fd in self._writers else 0
+        )
         if wanted:
             self._poll.register(fd, wanted)
         elif watched:

@@ -9,10 +9,13 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9_./+-]{0,60}")
 _NAME = re.compile(r"labkit-(?P<uid>\d+)-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]+")
@@ -45,7 +48,7 @@ def choose_memory_directory(memory_mb: int, environ: Mapping[str, str]) -> Path:
     raise CapabilityError(
         f"no directory can hold the guest's {memory_mb} MB of memory",
         where="; ".join(reasons),
-        todo=f"set TMPDIR to a directory with {memory_mb} MB free on a file system that is not mounted noexec",
+        todo=f"set TMPDIR to a directory with {memory_mb} MB free that is not mounted noexec",
     )
 
 
@@ -71,7 +74,8 @@ def make_private_directory(environ: Mapping[str, str]) -> Path:
 
     The path goes on the guest's kernel command line and names a socket: short, and of plain characters.
     """
-    name = f"labkit-{os.getuid()}-{_pid_namespace()}-{os.getpid()}-{_start_time(os.getpid())}-{secrets.token_hex(3)}"
+    owner = f"{os.getuid()}-{_pid_namespace()}-{os.getpid()}-{_start_time(os.getpid())}"
+    name = f"labkit-{owner}-{secrets.token_hex(3)}"
     for base in _private_bases(environ):
         with contextlib.suppress(OSError):
             directory = base / name
@@ -90,7 +94,11 @@ def sweep_dead_directories(environ: Mapping[str, str]) -> tuple[Path, ...]:
     for base in _private_bases(environ):
         for directory in _listed(base):
             owner = _NAME.fullmatch(directory.name)
-            if owner is None or int(owner["uid"]) != os.getuid() or int(owner["namespace"]) != _pid_namespace():
+            if (
+                owner is None
+                or int(owner["uid"]) != os.getuid()
+                or int(owner["namespace"]) != _pid_namespace()
+            ):
                 continue
             if _start_time(int(owner["pid"])) != owner["start"]:
                 shutil.rmtree(directory, ignore_errors=True)

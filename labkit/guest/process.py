@@ -10,11 +10,13 @@ import os
 import signal
 import struct
 import termios
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
-_LFLAG = 3
 _STATUS_LABKIT_FAILED = 125
 _STATUS_CANNOT_EXECUTE = 126
 _STATUS_NOT_FOUND = 127
@@ -31,7 +33,7 @@ class SpawnError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SpawnRequest:
-    """A process to start. `pipes` and `terminal` map descriptors 0-2 to channels; the others get /dev/null."""
+    """A process to start. Descriptors 0-2 in neither `pipes` (to channels) nor `terminal` are /dev/null."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -51,8 +53,9 @@ class SpawnRequest:
     def from_json(cls, text: bytes) -> SpawnRequest:
         """Return the request that `to_json` wrote."""
         values = json.loads(text)
-        values["pipes"] = {int(fd): channel for fd, channel in values["pipes"].items()}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        pipes = {int(fd): channel for fd, channel in values.pop("pipes").items()}
+        tuples: dict[str, Any] = {name: tuple(values.pop(name)) for name in ("argv", "terminal", "size")}
+        return cls(pipes=pipes, **tuples, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +106,15 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
 
 def read_attributes(terminal: int, *, echo: bool) -> str:
     """Return a terminal's attributes (termios) as text; without `echo`, those of one that does not echo."""
-    *numbers, characters = termios.tcgetattr(terminal)
-    if not echo:
-        numbers[_LFLAG] &= ~termios.ECHO
+    iflag, oflag, cflag, lflag, input_speed, output_speed, characters = termios.tcgetattr(terminal)
+    numbers = [iflag, oflag, cflag, lflag if echo else lflag & ~termios.ECHO, input_speed, output_speed]
     codes = [code if isinstance(code, int) else code[0] for code in characters]
     return json.dumps([*numbers, codes])
 
 
 def _write_attributes(terminal: int, text: str) -> None:
     *numbers, codes = json.loads(text)
-    characters = [bytes([code]) for code in codes]
+    characters: list[bytes | int] = [bytes([code]) for code in codes]
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
     termios.tcsetattr(terminal, termios.TCSANOW, [*numbers, characters])
 
@@ -166,7 +168,7 @@ def _become(request: SpawnRequest, files: Mapping[int, int], report: int) -> Non
         what = request.cwd
         os.chdir(request.cwd)
         status, what = _STATUS_CANNOT_EXECUTE, request.argv[0]
-        os.execvpe(request.argv[0], request.argv, dict(request.env))  # noqa: S606
+        os.execvpe(request.argv[0], request.argv, {**_guest_environment(), **request.env})  # noqa: S606
     except OSError as error:
         if error.errno == errno.ENOENT and status == _STATUS_CANNOT_EXECUTE:
             status = _STATUS_NOT_FOUND
@@ -175,10 +177,15 @@ def _become(request: SpawnRequest, files: Mapping[int, int], report: int) -> Non
         os._exit(_STATUS_LABKIT_FAILED)
 
 
+def _guest_environment() -> Mapping[str, str]:
+    """Return what the guest itself adds to a process's environment."""
+    return {name: os.environ[name] for name in ("MODPROBE_OPTIONS",) if name in os.environ}
+
+
 def _take_files(files: Mapping[int, int], report: int) -> None:
     """Put the process's files on descriptors 0-2. All others are close-on-exec; none of them is below 3."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (_STDIN, _STDOUT, _STDERR):
         os.dup2(files.get(fd, null), fd)
     with contextlib.suppress(OSError):
-        os.set_inheritable(report, False)
+        os.set_inheritable(report, False)  # noqa: FBT003 - it takes no keyword

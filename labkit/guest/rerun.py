@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
 from labkit.guest.foreground import Command, Outcome, end_like, run_in_foreground
 from labkit.guest.info import current
 from labkit.guest.run import DEFAULT_MEMORY_MB, Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def rerun_inside(
@@ -34,10 +37,8 @@ def run_inside(argv: tuple[str, ...], guest: str | None, memory_mb: int) -> NoRe
         outcome = _replace_this_process(argv)
     else:
         with Guest.boot(linux, memory_mb=memory_mb) as running:
-            outcome = run_in_foreground(running, Command(argv, env={**os.environ, "LABKIT_LAB": running.name}))
-    if outcome.failure:
-        sys.stderr.write(f"labkit: {outcome.failure}\n")
-        raise SystemExit(outcome.failure_status)
+            AttachServer(running)
+            outcome = run_in_foreground(running, Command(argv))
     end_like(outcome)
 
 

@@ -10,21 +10,21 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from labkit.errors import GuestError, RequestError
 from labkit.guest.boot import plan_namespaces, plan_uml, write_private_files
-from labkit.guest.capabilities import Linux
+from labkit.guest.connection import GuestConnection
 from labkit.guest.info import GuestInfo
 from labkit.guest.keeper import Keeper, start_keeper
-from labkit.guest.line import Frame, FrameType, HostLine, decode_count, encode_count
-from labkit.guest.loop import Loop
+from labkit.guest.line import Frame, FrameType, HostLine
 from labkit.guest.places import make_private_directory, sweep_dead_directories
-from labkit.guest.process import SpawnRequest
-from labkit.guest.streams import Link
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from labkit.guest.capabilities import Linux
 
 DEFAULT_MEMORY_MB = 512
 LEAST_MEMORY_MB = 96
@@ -32,18 +32,12 @@ _BOOT_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 5.0
 _CONSOLE_LINES = 6
 
-FrameHandler = Callable[[Frame], None]
 
-
-class Guest:
-    """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it.
-
-    `loop` is the launcher's: register descriptors and timers there, then call `turn` until done.
-    """
+class Guest(GuestConnection):
+    """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it."""
 
     def __init__(self, keeper: Keeper, line_fd: int, private: Path) -> None:
-        self.loop = Loop()
-        self.link = Link(HostLine(line_fd), self.loop)
+        super().__init__(HostLine(line_fd), range(1, 2**32))
         self.info: GuestInfo | None = None
         self._keeper = keeper
         self._line_fd = line_fd
@@ -53,9 +47,6 @@ class Guest:
         self._ended: dict[str, object] | None = None
         self._line_ended = False
         self._keeper_gone = False
-        self._next_channel = 1
-        self._handlers: dict[int, FrameHandler] = {}
-        self.link.on_frame = self._handle
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
@@ -75,7 +66,7 @@ class Guest:
         sweep_dead_directories(os.environ)
         guest = _start(cls, linux, memory_mb)
         try:
-            guest._await_hello()
+            guest._await_hello()  # noqa: SLF001 - this class's own
         except BaseException:
             guest.close()
             raise
@@ -99,36 +90,6 @@ class Guest:
         self.loop.turn(timeout_s)
         if self._line_ended or self._keeper_gone or self._ended is not None:
             raise self._death()
-
-    def new_channels(self, count: int) -> range:
-        """Return unused channel numbers."""
-        first = self._next_channel
-        self._next_channel += count
-        return range(first, first + count)
-
-    def spawn(self, channel: int, request: SpawnRequest, on_frame: FrameHandler) -> None:
-        """Start a process. `on_frame` hears STARTED or FAILED, then EXITED after the last of its output."""
-        self._handlers[channel] = on_frame
-        self.link.send(FrameType.SPAWN, channel, request.to_json())
-
-    def send_signal(self, channel: int, number: int) -> None:
-        """Send a signal to the process group of the process that `channel` started."""
-        self.link.send(FrameType.SIGNAL, channel, encode_count(number))
-
-    def set_size(self, channel: int, rows: int, columns: int) -> None:
-        """Tell a process's terminal its size in characters."""
-        self.link.send(FrameType.SIZE, channel, json.dumps([rows, columns]).encode())
-
-    def connect(self, port: int, on_frame: FrameHandler, *, attempts: int = 1) -> int:
-        """Open a TCP connection to the guest's loopback; one attempt each 20 ms. Return its channel.
-
-        `on_frame` hears OPENED (then give the channel a Stream: `agent.attach_socket`) or REFUSED.
-        """
-        (channel,) = self.new_channels(1)
-        self._handlers[channel] = on_frame
-        payload = json.dumps({"port": port, "attempts": attempts}).encode()
-        self.link.send(FrameType.CONNECT, channel, payload)
-        return channel
 
     def close(self) -> None:
         """End the guest and wait until nothing of it is left. May be called twice."""
@@ -158,7 +119,9 @@ class Guest:
                     todo="try again when the machine is less busy; `labkit doctor` tells more",
                 )
             self.turn(remaining_s)
-        shutil.rmtree(self._private, ignore_errors=True)  # needed while booting only: now a kill leaves nothing
+        shutil.rmtree(
+            self._private, ignore_errors=True
+        )  # needed while booting only: now a kill leaves nothing
 
     def _await_end(self, deadline: float) -> None:
         while self._ended is None and not self._keeper_gone:
@@ -179,12 +142,8 @@ class Guest:
     def _handle(self, frame: Frame) -> None:
         if frame.type is FrameType.HELLO:
             self.info = GuestInfo.from_json(frame.payload)
-            return
-        handler = self._handlers.get(frame.channel)
-        if frame.type in _LAST_FRAMES:
-            self._handlers.pop(frame.channel, None)
-        if handler is not None:
-            handler(frame)
+        else:
+            super()._handle(frame)
 
     def _note_line_end(self) -> None:
         self._line_ended = True
@@ -222,9 +181,6 @@ class Guest:
         )
 
 
-_LAST_FRAMES = frozenset({FrameType.EXITED, FrameType.FAILED, FrameType.OPENED, FrameType.REFUSED})
-
-
 def describe_wait_status(status: int) -> str:
     """Return a wait status in words."""
     if os.WIFSIGNALED(status):
@@ -239,11 +195,6 @@ def last_words(console: str) -> str:
         if "panic" in line.lower() or "Bus error" in line:
             return " / ".join(lines[max(0, number - 2) : number + 1])
     return " / ".join(lines[-_CONSOLE_LINES:])
-
-
-def exit_status(frame: Frame) -> int:
-    """Return the wait status in an EXITED frame."""
-    return decode_count(frame.payload)
 
 
 def _start(cls: type[Guest], linux: Linux, memory_mb: int) -> Guest:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labkit.guest import syscalls
 from labkit.guest.info import MARKER, GuestInfo, read_running_system
+from labkit.guest.modules import LAB_MODULES, load_modules
 from labkit.guest.syscalls import power_off
 
 __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "set_up_uml"]
@@ -32,17 +33,21 @@ def set_up_uml(modules: str) -> None:
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         with contextlib.suppress(FileExistsError):
             Path("/dev", name).symlink_to(f"/proc/self/{target}")
-    _set_up_modprobe(modules)
+    if modules:
+        _set_up_modprobe(modules)
+        load_modules(Path(modules, os.uname().release), LAB_MODULES)
 
 
 def set_up_namespaces(*, in_user_namespace: bool) -> None:
-    """Give this process (PID 1 of a new PID namespace) its own mounts, network, hostname and IPC on the host."""
+    """Give this process, PID 1 of a PID namespace on the host, mounts, network, hostname and IPC."""
     syscalls.unshare(
         syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
     )
     syscalls.mount("none", "/", "none", syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
-    with contextlib.suppress(OSError):  # a container may forbid it; only tools that list /sys/class/net miss it
+    with contextlib.suppress(
+        OSError
+    ):  # a container may forbid it; only tools that list /sys/class/net miss it
         syscalls.mount("sysfs", "/sys", "sysfs")
     options = "" if in_user_namespace else "mode=755"
     syscalls.mount("run", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
@@ -72,10 +77,9 @@ def open_serial_line(path: str) -> int:
 
 def _set_up_modprobe(modules: str) -> None:
     """Name a modprobe to the kernel that looks in `modules`, the parent of the release's directory."""
-    if not modules:
-        return
     (_MODULE_ROOT / "lib").mkdir(parents=True)
     (_MODULE_ROOT / "lib/modules").symlink_to(modules)
     _MODPROBE.write_text(f'#!/bin/sh\nexec /sbin/modprobe -d {_MODULE_ROOT} "$@"\n')
     _MODPROBE.chmod(0o755)
     Path("/proc/sys/kernel/modprobe").write_text(f"{_MODPROBE}\n")
+    os.environ["MODPROBE_OPTIONS"] = f"-d {_MODULE_ROOT}"  # for the modprobe that a user or iptables calls

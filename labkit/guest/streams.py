@@ -1,12 +1,17 @@
-"""Streams over the line: a file at this end, a channel, a file at the far end. Both ends use the same code."""
+"""Streams over the line: a file at this end, a channel, a file at the far end; the same code at both."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from typing import TYPE_CHECKING
 
 from labkit.guest.line import CHANNEL_WINDOW, Frame, FrameType, Line, Window, decode_count, encode_count
-from labkit.guest.loop import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from labkit.guest.loop import Loop
 
 _CHUNK = 32 * 1024
 # A blocking pipe that polls as writable takes PIPE_BUF bytes without blocking, so inherited
@@ -28,12 +33,21 @@ class Link:
         self.on_frame: Callable[[Frame], None] = lambda _: None
         self.on_end: Callable[[], None] = lambda: None
         self._streams: dict[int, Stream] = {}
+        self._diverted: dict[int, Callable[[Frame], None]] = {}
         loop.on_readable(line.fd, self._receive)
 
     def send(self, type_: FrameType, channel: int, payload: bytes = b"") -> None:
         """Send a frame, now or as soon as the line takes it."""
         self.line.send(type_, channel, payload)
         self._watch_output()
+
+    def divert(self, channels: Iterable[int], callback: Callable[[Frame], None] | None) -> None:
+        """Give every frame of these channels to `callback`, unread; None ends that."""
+        for channel in channels:
+            if callback is None:
+                self._diverted.pop(channel, None)
+            else:
+                self._diverted[channel] = callback
 
     def close(self) -> None:
         """Stop watching the line; the descriptor stays open."""
@@ -53,11 +67,16 @@ class Link:
             self.on_end()
             return
         for frame in frames:
-            stream = self._streams.get(frame.channel)
-            if stream is not None and frame.type in _STREAM_FRAMES:
-                stream.handle(frame)
-            elif frame.type not in _STREAM_FRAMES:
-                self.on_frame(frame)
+            self._dispatch(frame)
+
+    def _dispatch(self, frame: Frame) -> None:
+        stream = self._streams.get(frame.channel)
+        if frame.channel in self._diverted:
+            self._diverted[frame.channel](frame)
+        elif frame.type not in _STREAM_FRAMES:
+            self.on_frame(frame)
+        elif stream is not None:
+            stream.handle(frame)
 
     def _watch_output(self) -> None:
         self.loop.on_writable(self.line.fd, self._flush if self.line.wants_write else None)
@@ -144,7 +163,7 @@ class Stream:
     def close(self) -> None:
         """Drop both directions at once, without a word to the far end."""
         self._link._remove(self)  # noqa: SLF001
-        for fd in {self._source, self._sink} - {None}:
+        for fd in {fd for fd in (self._source, self._sink) if fd is not None}:
             self._release(fd)
         self._source = self._sink = None
 
@@ -236,3 +255,18 @@ class Stream:
     def _remove_when_done(self) -> None:
         if self._source is None and self._sink is None:
             self._link._remove(self)  # noqa: SLF001
+
+
+def join_socket(link: Link, channel: int, connection: socket.socket) -> Stream:
+    """Join a connected, non-blocking socket to a channel; each side's end of file reaches the other."""
+    stream = Stream(link, channel, source=connection.fileno(), sink=connection.fileno(), owned=False)
+
+    def finish() -> None:
+        if not stream.receiving and not stream.sending:
+            connection.close()
+        elif not stream.receiving:
+            connection.shutdown(socket.SHUT_WR)
+
+    stream.on_received = finish
+    stream.on_sent = finish
+    return stream
