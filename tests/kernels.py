@@ -46,4 +46,5 @@ class Kernel:
         if self.manager.has_kernel:
             self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        self.client.context.destroy(linger=0)
         self._log.close()
