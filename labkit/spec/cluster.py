@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, TYPE_CHECKING
 
 from labkit.spec.documents import Findings, Text
 from labkit.spec.endpoints import plan_slices
@@ -16,6 +14,10 @@ from labkit.spec.pods import plan_drafts
 from labkit.spec.scheduling import plan_pods
 from labkit.spec.services import Occupied, plan_services
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Sequence
+
 Wanted = TypeVar("Wanted", bound=Object)
 
 
@@ -26,6 +28,7 @@ def read_cluster(sources: Sequence[Path | Text]) -> ClusterSpec:
 
     Raises:
         SpecError: every mistake of all sources, in their order.
+
     """
     findings = Findings()
     cluster = plan_cluster(read_objects(sources, findings), findings)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from labkit.errors import Mistake, SpecError
 from labkit.spec.yamltext import Fault, Position, read_positions, read_yaml
 from labkit.spec.yamltext import Path as ValuePath
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Sequence
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _START = Position((1, 1), (1, 1))
@@ -64,6 +66,7 @@ class Findings:
 
         Raises:
             SpecError: if there is one; in the order of the sources and of the places in them.
+
         """
         if self._mistakes:
             raise SpecError([mistake for _, mistake in sorted(self._mistakes, key=lambda entry: entry[0])])
@@ -192,6 +195,7 @@ def _read_json(text: str) -> list[Any]:
     Raises:
         json.JSONDecodeError: if it is no JSON.
         _KeyTwiceError: if an object has a key twice.
+
     """
     decoder = json.JSONDecoder(object_pairs_hook=_json_object)
     values: list[Any] = []

@@ -7,15 +7,18 @@ kube-proxy's own reader (pkg/proxy/endpointslicecache.go).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 from labkit.spec import model, objects
-from labkit.spec.documents import Findings
 from labkit.spec.fields import is_ipv4
-from labkit.spec.manifest import Item
-from labkit.spec.scheduling import PlannedPod
-from labkit.spec.services import PlannedService
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.spec.services import PlannedService
+    from labkit.spec.scheduling import PlannedPod
+    from labkit.spec.manifest import Item
+    from labkit.spec.documents import Findings
+    from collections.abc import Iterator, Mapping, Sequence
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 LARGEST_SLICE = 100
@@ -53,7 +56,10 @@ def _read_slice(
         findings.warn(item.place("addressType"), f"EndpointSlice {item.name} is ignored: the lab speaks IPv4")
         return None
     if not given.metadata.labels.get(SERVICE_LABEL):
-        findings.warn(item.place("metadata"), f"EndpointSlice {item.name} serves no Service: label {SERVICE_LABEL} is missing")
+        findings.warn(
+            item.place("metadata"),
+            f"EndpointSlice {item.name} serves no Service: label {SERVICE_LABEL} is missing",
+        )
     endpoints = []
     for index, endpoint in enumerate(given.endpoints):
         address = endpoint.addresses[0] if endpoint.addresses else ""
@@ -87,7 +93,9 @@ def _read_endpoint(
 
 def _selected(service: model.Service, pods: Sequence[PlannedPod]) -> list[PlannedPod]:
     wanted = service.selector.items()
-    return [pod for pod in pods if pod.pod.namespace == service.namespace and wanted <= pod.pod.labels.items()]
+    return [
+        pod for pod in pods if pod.pod.namespace == service.namespace and wanted <= pod.pod.labels.items()
+    ]
 
 
 def _make_slices(
@@ -101,13 +109,17 @@ def _make_slices(
     numbers = count(1)
     for ports, endpoints in groups.items():
         for start in range(0, len(endpoints), LARGEST_SLICE):
-            name = next(name for number in numbers if (service.namespace, name := f"{service.name}-{number}") not in taken)
+            name = next(
+                name
+                for number in numbers
+                if (service.namespace, name := f"{service.name}-{number}") not in taken
+            )
             taken.add((service.namespace, name))
             part = tuple(endpoints[start : start + LARGEST_SLICE])
             yield model.EndpointSlice(service.namespace, name, service.name, ports, part)
 
 
-def _endpoint(planned: PlannedPod, publishes_not_ready: bool) -> model.Endpoint:  # noqa: FBT001 - the Service's own field
+def _endpoint(planned: PlannedPod, publishes_not_ready: bool) -> model.Endpoint:
     pod = planned.pod
     return model.Endpoint(
         address=pod.address,
@@ -128,7 +140,11 @@ def _ports_on(service: model.Service, pod: model.Pod) -> tuple[model.EndpointPor
 def _target_on(port: model.ServicePort, pod: model.Pod) -> int:
     if isinstance(port.target_port, int):
         return port.target_port
-    named = (declared.port for declared in pod.ports if (declared.name, declared.protocol) == (port.target_port, port.protocol))
+    named = (
+        declared.port
+        for declared in pod.ports
+        if (declared.name, declared.protocol) == (port.target_port, port.protocol)
+    )
     return next(named, 0)
 
 
@@ -136,7 +152,10 @@ def _warn_about_targets(planned: PlannedService, selected: Sequence[PlannedPod],
     service, item = planned.service, planned.item
     if not selected:
         wanted = ",".join(f"{key}={value}" for key, value in service.selector.items())
-        findings.warn(item.place("spec", "selector"), f"Service {service.name} selects no pod: none in namespace {service.namespace} has {wanted}")
+        findings.warn(
+            item.place("spec", "selector"),
+            f"Service {service.name} selects no pod: none in namespace {service.namespace} has {wanted}",
+        )
         return
     for index, port in enumerate(service.ports):
         if not any(_target_on(port, pod.pod) for pod in selected):

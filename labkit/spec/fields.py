@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, TYPE_CHECKING
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -77,11 +79,15 @@ def _port_or_none(number: int) -> int:
 
 def _port_reference(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise refusal(f"{value!r} is neither a port number nor a port name", "write 8080, or a name such as http")
+        raise refusal(
+            f"{value!r} is neither a port number nor a port name", "write 8080, or a name such as http"
+        )
     if isinstance(value, int):
         return _port(value)
     if value.isdecimal():
-        raise refusal(f"{value!r} in quotes is a port's name, not its number", f"write {value} without quotes")
+        raise refusal(
+            f"{value!r} in quotes is a port's name, not its number", f"write {value} without quotes"
+        )
     return _port_name(value)
 
 
@@ -102,7 +108,9 @@ def _port_name(text: str) -> str:
 def _labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in labels.items():
         if not _QUALIFIED.fullmatch(key):
-            raise refusal(f"{key!r} is not a label's key", "letters, digits, - _ . and an optional prefix with /")
+            raise refusal(
+                f"{key!r} is not a label's key", "letters, digits, - _ . and an optional prefix with /"
+            )
         if not _LABEL_VALUE.fullmatch(value):
             raise refusal(f"{value!r} is not a label's value", "at most 63 letters, digits, - _ . starting and ending in a letter or digit")  # fmt: skip
     return labels
@@ -113,6 +121,7 @@ def ipv4_network(text: str) -> ipaddress.IPv4Network:
 
     Raises:
         ValueError: if it is no IPv4 CIDR.
+
     """
     if "/" not in text or not text.partition("/")[2].isdecimal():
         raise ValueError(text)
@@ -132,7 +141,11 @@ def _cidr(text: str) -> str:
 
 def lowered_protocol(value: Any) -> Any:
     """Refuse a protocol in the wrong case with the right one; leave the rest to the field's type."""
-    if isinstance(value, str) and value not in ("TCP", "UDP", "SCTP") and value.upper() in ("TCP", "UDP", "SCTP"):
+    if (
+        isinstance(value, str)
+        and value not in ("TCP", "UDP", "SCTP")
+        and value.upper() in ("TCP", "UDP", "SCTP")
+    ):
         raise refusal(f"{value!r} is not a protocol", f"write {value.upper()}")
     return value
 

@@ -6,11 +6,9 @@ Every mistake of every source is collected; kinds that the lab does not know are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,6 +17,10 @@ from labkit.spec.documents import Document, Findings, Place, Text, read_document
 from labkit.spec.objects import KINDS, Object
 from labkit.spec.spelling import misspelt_fields
 from labkit.spec.wording import dotted, nearest, shown, worded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 _LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io"])
 Made = TypeVar("Made", bound=Object, covariant=True)
@@ -77,7 +79,9 @@ def read_objects(sources: Sequence[Path | Text], findings: Findings) -> list[Ite
 def shipped_labs() -> tuple[str, ...]:
     """Return the names of the labs that come with labkit."""
     folder = resources.files("labkit") / "labs"
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+    return tuple(
+        sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    )
 
 
 def shipped_lab(name: str) -> Text:
@@ -85,11 +89,16 @@ def shipped_lab(name: str) -> Text:
 
     Raises:
         RequestError: if there is none of that name.
+
     """
     labs = shipped_labs()
     if name not in labs:
         meant = nearest(name, labs, 0.6)
-        todo = f"did you mean {meant}? there are: {', '.join(labs)}" if meant else f"there are: {', '.join(labs)}"
+        todo = (
+            f"did you mean {meant}? there are: {', '.join(labs)}"
+            if meant
+            else f"there are: {', '.join(labs)}"
+        )
         raise RequestError(f"no lab {name!r} comes with labkit", todo=todo)
     file = resources.files("labkit") / "labs" / f"{name}.yaml"
     return Text(f"{name}.yaml", file.read_text(encoding="utf-8"))
@@ -138,11 +147,15 @@ def _kind(document: Document, findings: Findings) -> str:
     if kind not in KINDS:
         meant = nearest(kind, KINDS, 0.85)
         if meant:
-            findings.mistake(document.place("kind"), f"kind {kind!r} does not exist", f"did you mean {meant}?")
+            findings.mistake(
+                document.place("kind"), f"kind {kind!r} does not exist", f"did you mean {meant}?"
+            )
         return "" if meant else kind
     wanted = KINDS[kind].api_version_read
     if version != wanted:
-        findings.mistake(document.place("apiVersion"), f"no {kind} in {version!r}", f"write apiVersion: {wanted}")
+        findings.mistake(
+            document.place("apiVersion"), f"no {kind} in {version!r}", f"write apiVersion: {wanted}"
+        )
         return ""
     return kind
 
@@ -150,7 +163,9 @@ def _kind(document: Document, findings: Findings) -> str:
 def _item(model: type[Object], document: Document, findings: Findings) -> list[Item[Object]]:
     misspelt = misspelt_fields(model, document.value)
     for path, meant in misspelt:
-        findings.mistake(document.key_place(*path), f"{dotted(path)} does not exist", f"did you mean {meant}?")
+        findings.mistake(
+            document.key_place(*path), f"{dotted(path)} does not exist", f"did you mean {meant}?"
+        )
     try:
         made = model.model_validate(document.value)
     except ValidationError as error:

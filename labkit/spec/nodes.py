@@ -6,16 +6,19 @@ order of the nodes, as a kind cluster with flannel would give them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 from labkit.spec import model
-from labkit.spec.documents import Findings, Place
 from labkit.spec.fields import ipv4_network, is_ipv4
-from labkit.spec.manifest import Item
-from labkit.spec.objects import Node
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.spec.objects import Node
+    from labkit.spec.manifest import Item
+    from labkit.spec.documents import Findings, Place
+    from collections.abc import Iterator, Mapping, Sequence
 
 NODE_RANGE = IPv4Network("172.18.0.0/16")
 POD_RANGE = IPv4Network("10.244.0.0/16")
@@ -42,7 +45,11 @@ class PlannedNode:
 
     def has_labels(self, wanted: Mapping[str, str]) -> bool:
         """Tell whether a nodeSelector picks this node; a node has the labels every kubelet sets, too."""
-        own = {"kubernetes.io/hostname": self.node.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        own = {
+            "kubernetes.io/hostname": self.node.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+        }
         have = {**own, **self.node.labels}
         return all(have.get(key) == value for key, value in wanted.items())
 
@@ -82,7 +89,9 @@ def pod_cidr_of(nodes: Sequence[PlannedNode]) -> str:
 def pod_addresses(network: IPv4Network) -> Iterator[str]:
     """Yield the addresses that pods of a node may get: all but the gateway's and those of the lab's clients."""
     first, last = int(network.network_address), network.num_addresses - 2
-    return (str(IPv4Address(first + offset)) for offset in range(FIRST_POD, last + 1) if offset not in CLIENTS)
+    return (
+        str(IPv4Address(first + offset)) for offset in range(FIRST_POD, last + 1) if offset not in CLIENTS
+    )
 
 
 def _default_nodes() -> Iterator[PlannedNode]:
@@ -100,7 +109,9 @@ def _free_networks(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
 
 def _free_addresses(taken: frozenset[str]) -> Iterator[str]:
     first = int(NODE_RANGE.network_address)
-    candidates = (str(IPv4Address(first + offset)) for offset in range(FIRST_NODE, NODE_RANGE.num_addresses - 1))
+    candidates = (
+        str(IPv4Address(first + offset)) for offset in range(FIRST_NODE, NODE_RANGE.num_addresses - 1)
+    )
     return (address for address in candidates if address not in taken)
 
 
@@ -119,11 +130,15 @@ def _given_addresses(items: Sequence[Item[Node]], findings: Findings) -> dict[st
         if not internal:
             continue
         index, address = internal[0]
-        place = item.place("status", "addresses", index, "address")
+        path = ("status", "addresses", index, "address")
         if not is_ipv4(address):
-            findings.mistake(place, f"{address!r} is not an IPv4 address", "write four numbers of 0-255")
+            findings.mistake(
+                item.place(*path), f"{address!r} is not an IPv4 address", "write four numbers of 0-255"
+            )
         elif address in first:
-            findings.mistake(place, f"{address} is node {first[address]}'s address", "give each node its own")
+            findings.mistake(
+                item.place(*path), f"{address} is node {first[address]}'s address", "give each its own"
+            )
         else:
             given[item.name], first[address] = address, item.name
     return given

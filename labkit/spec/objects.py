@@ -15,7 +15,6 @@ from labkit.spec.fields import (
     DnsLabel,
     DnsSubdomain,
     Fields,
-    Ipv4,
     Labels,
     Many,
     Port,

@@ -6,13 +6,10 @@ A workload that already has pods of its own in the manifests (a cluster's dump) 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 from labkit.spec import model
-from labkit.spec.documents import Findings, Place
-from labkit.spec.manifest import Item
 from labkit.spec.objects import (
     DaemonSet,
     LabelSelector,
@@ -23,6 +20,12 @@ from labkit.spec.objects import (
     StatefulSet,
     WorkloadSpec,
 )
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.spec.manifest import Item
+    from labkit.spec.documents import Findings, Place
+    from collections.abc import Iterator, Mapping, Sequence
 
 WEIGHT_ANNOTATION = "labkit.dev/weight"
 HEAVIEST = 65_535
@@ -56,7 +59,9 @@ class PodDraft:
     def ports(self) -> tuple[model.ContainerPort, ...]:
         """What the pod's containers say they listen on."""
         declared = (port for container in self.spec.containers for port in container.ports)
-        return tuple(model.ContainerPort(port.name or "", port.container_port, port.protocol) for port in declared)
+        return tuple(
+            model.ContainerPort(port.name or "", port.container_port, port.protocol) for port in declared
+        )
 
     def place(self, *path: str | int) -> Place:
         """Return where the value at `path` of the pod, or of its template, stands."""
@@ -65,7 +70,9 @@ class PodDraft:
 
 def plan_drafts(items: Sequence[Item[Object]], node_count: int, findings: Findings) -> list[PodDraft]:
     """Return every pod that the objects ask for, in their order; a DaemonSet's once for each of `node_count` nodes."""
-    written = {id(item): _written_pod(item, item.object, findings) for item in items if isinstance(item.object, Pod)}
+    written = {
+        id(item): _written_pod(item, item.object, findings) for item in items if isinstance(item.object, Pod)
+    }
     taken = {(draft.namespace, draft.name) for draft in written.values() if draft}
     owned = _owned(items)
     drafts: list[PodDraft] = []
@@ -96,7 +103,9 @@ def _meets(requirement: Requirement, labels: Mapping[str, str]) -> bool:
 def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft | None:
     if pod.status.phase in ("Succeeded", "Failed"):
         return None
-    ready = next((condition.status == "True" for condition in pod.status.conditions if condition.type == "Ready"), True)
+    ready = next(
+        (condition.status == "True" for condition in pod.status.conditions if condition.type == "Ready"), True
+    )
     owner = next((f"{owner.kind}/{owner.name}" for owner in pod.metadata.owner_references), "")
     return PodDraft(
         item=item,
@@ -139,14 +148,18 @@ def _workload_pods(
         owner=f"{item.kind}/{item.name}",
         on_every_node=on_every_node,
     )
-    numbers = count(getattr(spec, "ordinals").start if isinstance(item.object, StatefulSet) else 1)  # noqa: B009
+    numbers = count(getattr(spec, "ordinals").start if isinstance(item.object, StatefulSet) else 1)
     for _ in range(wanted - existing):
-        name = next(name for number in numbers if (item.namespace, name := f"{item.name}-{number}") not in taken)
+        name = next(
+            name for number in numbers if (item.namespace, name := f"{item.name}-{number}") not in taken
+        )
         taken.add((item.namespace, name))
         yield replace(draft, name=name)
 
 
-def _weight(item: Item[Object], path: tuple[str, ...], annotations: Mapping[str, str], findings: Findings) -> int:
+def _weight(
+    item: Item[Object], path: tuple[str, ...], annotations: Mapping[str, str], findings: Findings
+) -> int:
     text = annotations.get(WEIGHT_ANNOTATION, "1")
     if text.isdecimal() and text.isascii() and len(text) < 10 and int(text) <= HEAVIEST:
         return int(text)

@@ -6,15 +6,18 @@ Pods that no node can take stay out of the cluster, with a warning, as they woul
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from labkit.spec import model
-from labkit.spec.documents import Findings
 from labkit.spec.fields import is_ipv4
 from labkit.spec.nodes import CLIENTS, FIRST_POD, PlannedNode, pod_addresses
-from labkit.spec.pods import PodDraft
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.spec.pods import PodDraft
+    from labkit.spec.documents import Findings
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +130,15 @@ class _Scheduler:
         self._said.add(id(draft.item))
         if draft.on_every_node:
             if not any(node.has_labels(draft.spec.node_selector) for node in self._nodes):
-                self._findings.warn(draft.place(), f"{draft.owner} gets no pod: no node has the labels of its nodeSelector")
+                self._findings.warn(
+                    draft.place(), f"{draft.owner} gets no pod: no node has the labels of its nodeSelector"
+                )
             return
-        why = "no node has the labels of its nodeSelector and takes pods" if draft.spec.node_selector else "no node takes pods"
+        why = (
+            "no node has the labels of its nodeSelector and takes pods"
+            if draft.spec.node_selector
+            else "no node takes pods"
+        )
         self._findings.warn(draft.place(), f"pods of {draft.owner or draft.name} stay Pending: {why}")
 
 
@@ -141,7 +150,11 @@ def _given_addresses(placed: Sequence[tuple[PodDraft, PlannedNode]], findings: F
             continue
         wrong = _wrong_address(draft.address, planned, given)
         if wrong:
-            findings.mistake(draft.place("status", "podIP"), f"{draft.address} {wrong}", "leave podIP out, or give each pod its own")
+            findings.mistake(
+                draft.place("status", "podIP"),
+                f"{draft.address} {wrong}",
+                "leave podIP out, or give each pod its own",
+            )
         else:
             given[draft.address] = draft.name
     return given

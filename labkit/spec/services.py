@@ -6,16 +6,19 @@ the Services. A Service that carries `clusterIPs` has been through an API server
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from labkit.spec import model
-from labkit.spec.documents import Findings
 from labkit.spec.fields import ipv4_network, is_ipv4
-from labkit.spec.manifest import Item
-from labkit.spec.objects import Service, ServicePort
 from labkit.spec.wording import shown
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.spec.objects import Service, ServicePort
+    from labkit.spec.manifest import Item
+    from labkit.spec.documents import Findings
+    from collections.abc import Iterator, Mapping, Sequence
 
 SERVICE_RANGE = IPv4Network("10.96.0.0/12")
 FIRST_CLUSTER_IP = 10
@@ -28,7 +31,9 @@ class Occupied:
     def __init__(self, nodes: Sequence[model.Node]) -> None:
         self._addresses = {node.address: f"node {node.name}" for node in nodes}
         self._networks = [(IPv4Network(node.pod_cidr), node.name) for node in nodes]
-        self._spans = [(int(net[0]), int(net[-1]), f"node {name}'s pod network {net}") for net, name in self._networks]
+        self._spans = [
+            (int(net[0]), int(net[-1]), f"node {name}'s pod network {net}") for net, name in self._networks
+        ]
 
     def holder(self, address: str) -> str:
         """Return who has an address, "" if nobody."""
@@ -115,12 +120,22 @@ def _check(item: Item[Service], findings: Findings) -> None:
     headless = spec.cluster_ip == "None"
     if spec.type == "ExternalName":
         if not spec.external_name:
-            findings.mistake(item.place("spec"), "spec.externalName is missing", "an ExternalName Service is a DNS name")
+            findings.mistake(
+                item.place("spec"), "spec.externalName is missing", "an ExternalName Service is a DNS name"
+            )
         return
     if not spec.ports and not headless:
-        findings.mistake(item.place("spec", "ports"), f"Service {item.name} has no ports", "write at least one port under spec.ports")
+        findings.mistake(
+            item.place("spec", "ports"),
+            f"Service {item.name} has no ports",
+            "write at least one port under spec.ports",
+        )
     if headless and spec.type != "ClusterIP":
-        findings.mistake(item.place("spec", "clusterIP"), f"a {spec.type} Service cannot be headless", "leave clusterIP out")
+        findings.mistake(
+            item.place("spec", "clusterIP"),
+            f"a {spec.type} Service cannot be headless",
+            "leave clusterIP out",
+        )
     if spec.ip_families and "IPv4" not in spec.ip_families:
         findings.mistake(item.place("spec", "ipFamilies"), f"Service {item.name} is IPv6 only: the lab speaks IPv4",
                          "add IPv4 to ipFamilies")  # fmt: skip
@@ -137,9 +152,17 @@ def _check_ports(item: Item[Service], findings: Findings) -> None:
             findings.mistake(item.place("spec", "ports", index), f"spec.ports[{index}].name is missing",
                              "a Service with several ports names each of them")  # fmt: skip
         if port.name and port.name in names:
-            findings.mistake(item.place("spec", "ports", index, "name"), f"port name {port.name} is given twice", "name each port differently")
+            findings.mistake(
+                item.place("spec", "ports", index, "name"),
+                f"port name {port.name} is given twice",
+                "name each port differently",
+            )
         if (port.port, port.protocol) in numbers:
-            findings.mistake(item.place("spec", "ports", index, "port"), f"port {port.port}/{port.protocol} is given twice", "a Service has each port once")
+            findings.mistake(
+                item.place("spec", "ports", index, "port"),
+                f"port {port.port}/{port.protocol} is given twice",
+                "a Service has each port once",
+            )
         if port.node_port and item.object.spec.type == "ClusterIP":
             findings.mistake(item.place("spec", "ports", index, "nodePort"), "a ClusterIP Service has no node ports",
                              "add type: NodePort, or leave nodePort out")  # fmt: skip
@@ -150,21 +173,32 @@ def _check_ports(item: Item[Service], findings: Findings) -> None:
 def _check_unused(item: Item[Service], findings: Findings) -> None:
     spec = item.object.spec
     if spec.external_traffic_policy == "Local" and spec.type == "ClusterIP" and not spec.external_ips:
-        findings.warn(item.place("spec", "externalTrafficPolicy"), "externalTrafficPolicy does nothing for a Service that cannot be reached from outside")
+        findings.warn(
+            item.place("spec", "externalTrafficPolicy"),
+            "externalTrafficPolicy does nothing for a Service that cannot be reached from outside",
+        )
     for index, address in enumerate(spec.external_ips):
         if not is_ipv4(address.strip()):
-            findings.warn(item.place("spec", "externalIPs", index), f"{shown(address)} is not an IPv4 address: kube-proxy passes over it")
+            findings.warn(
+                item.place("spec", "externalIPs", index),
+                f"{shown(address)} is not an IPv4 address: kube-proxy passes over it",
+            )
     for index, text in enumerate(spec.load_balancer_source_ranges):
         try:
             ipv4_network(text.strip())
         except ValueError:
-            findings.warn(item.place("spec", "loadBalancerSourceRanges", index), f"{shown(text)} is not an IPv4 CIDR: kube-proxy passes over it")
+            findings.warn(
+                item.place("spec", "loadBalancerSourceRanges", index),
+                f"{shown(text)} is not an IPv4 CIDR: kube-proxy passes over it",
+            )
 
 
 # ---- cluster IPs ----
 
 
-def _given_cluster_ips(items: Sequence[Item[Service]], occupied: Occupied, findings: Findings) -> dict[str, str]:
+def _given_cluster_ips(
+    items: Sequence[Item[Service]], occupied: Occupied, findings: Findings
+) -> dict[str, str]:
     """Return the cluster IP that each Service brings with it ("None" for a headless one)."""
     given: dict[str, str] = {}
     owner: dict[str, str] = {}
@@ -179,7 +213,11 @@ def _given_cluster_ips(items: Sequence[Item[Service]], occupied: Occupied, findi
         if holder == f"Service {_key(item)}":
             holder = occupied.holder(address)
         if holder:
-            findings.mistake(item.place("spec", "clusterIP"), f"{address} belongs to {holder}", "leave clusterIP out, or choose a free one")
+            findings.mistake(
+                item.place("spec", "clusterIP"),
+                f"{address} belongs to {holder}",
+                "leave clusterIP out, or choose a free one",
+            )
     return given
 
 
@@ -213,13 +251,17 @@ def _service_cidr(
     if all(address in around for address in addresses) and not occupied.meets(around):
         return around
     item = next(item for item in items if given.get(_key(item)) == str(outside[0]))
-    findings.warn(item.place("spec", "clusterIP"), f"{outside[0]} is outside the service CIDR {SERVICE_RANGE}")
+    findings.warn(
+        item.place("spec", "clusterIP"), f"{outside[0]} is outside the service CIDR {SERVICE_RANGE}"
+    )
     return SERVICE_RANGE
 
 
 def _free_cluster_ips(cidr: IPv4Network, given: frozenset[str], occupied: Occupied) -> Iterator[str]:
     first = int(cidr.network_address)
-    candidates = (str(IPv4Address(first + offset)) for offset in range(FIRST_CLUSTER_IP, cidr.num_addresses - 1))
+    candidates = (
+        str(IPv4Address(first + offset)) for offset in range(FIRST_CLUSTER_IP, cidr.num_addresses - 1)
+    )
     return (address for address in candidates if address not in given and not occupied.holder(address))
 
 
@@ -228,7 +270,9 @@ def _new_cluster_ip(item: Item[Service], free: Iterator[str], cidr: IPv4Network,
         return ""
     address = next(free, "")
     if not address:
-        findings.mistake(item.place(), f"no cluster IP is left in {cidr}", "give the Service one in spec.clusterIP")
+        findings.mistake(
+            item.place(), f"no cluster IP is left in {cidr}", "give the Service one in spec.clusterIP"
+        )
     return address
 
 
@@ -245,11 +289,20 @@ def _given_node_ports(items: Sequence[Item[Service]], findings: Findings) -> fro
         for number, protocol, path in named:
             if not number:
                 continue
-            place = item.place("spec", *path) if (number, protocol) in owner or number not in NODE_PORTS else None
+            place = (
+                item.place("spec", *path) if (number, protocol) in owner or number not in NODE_PORTS else None
+            )
             if place and (number, protocol) in owner:
-                findings.mistake(place, f"node port {number}/{protocol} is Service {owner[number, protocol]}'s", "leave it out, or choose a free one")
+                findings.mistake(
+                    place,
+                    f"node port {number}/{protocol} is Service {owner[number, protocol]}'s",
+                    "leave it out, or choose a free one",
+                )
             elif place:
-                findings.warn(place, f"node port {number} is outside {NODE_PORTS[0]}-{NODE_PORTS[-1]}: most clusters would refuse it")
+                findings.warn(
+                    place,
+                    f"node port {number} is outside {NODE_PORTS[0]}-{NODE_PORTS[-1]}: most clusters would refuse it",
+                )
             owner.setdefault((number, protocol), _key(item))
     return frozenset(number for number, _ in owner)
 
@@ -260,7 +313,9 @@ def _with_node_ports(
     """Return the Service's ports with their node ports, and its health check node port."""
     spec = item.object.spec
     admitted = bool(spec.cluster_ips)
-    assigned = spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports)
+    assigned = spec.type == "NodePort" or (
+        spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports
+    )
     shared: dict[int, int] = {}
     ports = []
     for port in spec.ports:
@@ -280,7 +335,9 @@ def _with_node_ports(
 def _new_node_port(item: Item[Service], free: Iterator[int], findings: Findings) -> int:
     port = next(free, 0)
     if not port:
-        findings.mistake(item.place("spec", "ports"), f"no node port is left in {NODE_PORTS[0]}-{NODE_PORTS[-1]}")
+        findings.mistake(
+            item.place("spec", "ports"), f"no node port is left in {NODE_PORTS[0]}-{NODE_PORTS[-1]}"
+        )
     return port
 
 

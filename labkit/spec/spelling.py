@@ -6,25 +6,39 @@ cost its writer an evening.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from labkit.spec.wording import nearest
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 Path = tuple[str | int, ...]
 
 _REAL_NEIGHBOURS = frozenset(
-    ["appProtocol", "ephemeralContainers", "forNodes", "generateName", "initContainers", "ipFamilyPolicy", "podIPs"]
+    [
+        "appProtocol",
+        "ephemeralContainers",
+        "forNodes",
+        "generateName",
+        "initContainers",
+        "ipFamilyPolicy",
+        "podIPs",
+    ]
 )
 
 
 def misspelt_fields(model: type[BaseModel], value: Any, path: Path = ()) -> list[tuple[Path, str]]:
     """Return (path of the key, the field that was meant) of every misspelt field at and below `value`."""
     if isinstance(value, list):
-        return [found for index, item in enumerate(value) for found in misspelt_fields(model, item, (*path, index))]
+        return [
+            found
+            for index, item in enumerate(value)
+            for found in misspelt_fields(model, item, (*path, index))
+        ]
     if not isinstance(value, dict):
         return []
     fields = _fields(model)
@@ -42,9 +56,7 @@ def misspelt_fields(model: type[BaseModel], value: Any, path: Path = ()) -> list
 @cache
 def _fields(model: type[BaseModel]) -> Mapping[str, type[BaseModel] | None]:
     """Return the fields of a model by their names in manifests, each with the model of what stands below it."""
-    return {
-        field.alias or name: _model_in(field.annotation) for name, field in model.model_fields.items()
-    }
+    return {field.alias or name: _model_in(field.annotation) for name, field in model.model_fields.items()}
 
 
 @cache

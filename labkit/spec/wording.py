@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from pydantic import BaseModel
-from pydantic_core import ErrorDetails
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from collections.abc import Iterable
 
 _NEEDED = {
     "int_type": "a whole number",
@@ -88,5 +89,9 @@ def _retyped(kind: str, given: Any) -> str:
     if kind == "bool_type" and isinstance(given, str) and given.lower() in ("true", "false"):
         return f"write {given.lower()} without quotes"
     if kind in ("tuple_type", "list_type"):
-        return "start each entry with a hyphen" if isinstance(given, dict) else "write entries that start with a hyphen"
+        return (
+            "start each entry with a hyphen"
+            if isinstance(given, dict)
+            else "write entries that start with a hyphen"
+        )
     return ""

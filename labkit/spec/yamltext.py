@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH = 100
 MAX_ALIASED_VALUES = 100_000
@@ -62,7 +64,7 @@ class _Open:
     merged: list[dict[str, Any]] | None = None
 
 
-class _TooMuch(Exception):  # noqa: N818 - a signal inside this module, never an error a user sees
+class _TooMuch(Exception):
     """The text is built to exhaust its reader: nothing more of it is read."""
 
 
@@ -159,7 +161,9 @@ def _syntax_fault(part: str, error: yaml.MarkedYAMLError, first_line: int) -> Fa
                      "check the indentation; put text with `: ` in it in quotes")  # fmt: skip
     if "did not find expected" in problem or "could not find expected" in problem:
         wanted = problem.partition("expected")[2].strip()
-        return Fault(line, column, f"broken YAML: {wanted} expected", "check indentation, brackets and quotes above")
+        return Fault(
+            line, column, f"broken YAML: {wanted} expected", "check indentation, brackets and quotes above"
+        )
     return Fault(line, column, f"broken YAML: {problem}")
 
 
@@ -222,7 +226,9 @@ class _Reader:
         key = event.value
         line = self._line + event.start_mark.line
         if key in lines and key != "<<":
-            self._fault(event, f"key {key!r} is given twice, first on line {lines[key]}", "keep one of the two")
+            self._fault(
+                event, f"key {key!r} is given twice, first on line {lines[key]}", "keep one of the two"
+            )
         lines.setdefault(key, line)
         frame.key = key
         if event.anchor:
@@ -233,7 +239,9 @@ class _Reader:
             self._fault(event, f"nested more than {MAX_DEPTH} levels deep")
             raise _TooMuch
         if self._stack and self._stack[-1].key_lines is not None and self._stack[-1].key is None:
-            self._fault(event, "a list or mapping stands where a key should", "quote text that starts with { or [")
+            self._fault(
+                event, "a list or mapping stands where a key should", "quote text that starts with { or ["
+            )
             self._stack[-1].key = "?"
         if frame.anchor:
             self._anchors[frame.anchor] = (frame.value, 0)
@@ -257,7 +265,9 @@ class _Reader:
             value = None
         self._aliased += size
         if self._aliased > MAX_ALIASED_VALUES:
-            self._fault(event, f"aliases repeat more than {MAX_ALIASED_VALUES} values", "write them out, or fewer")
+            self._fault(
+                event, f"aliases repeat more than {MAX_ALIASED_VALUES} values", "write them out, or fewer"
+            )
             raise _TooMuch
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.key_lines is not None and frame.key is None:

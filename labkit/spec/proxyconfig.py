@@ -1,0 +1,338 @@
+"""KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) -> ProxyConfig, with kube-proxy v1.30's defaults.
+
+Fields, defaults and checks: pkg/proxy/apis/config (v1alpha1/types.go, defaults.go, validation.go). Fields without a
+meaning in the lab are accepted and left unread; a field that kube-proxy does not have is a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TYPE_CHECKING
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+
+from labkit.errors import SpecError
+from labkit.spec.documents import Document, Findings, Text, read_documents
+from labkit.spec.fields import Cidr, Fields, Many, is_ipv4, refusal
+from labkit.spec.wording import dotted, nearest, shown, worded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
+KIND = "KubeProxyConfiguration"
+Mode = Literal["", "iptables", "ipvs", "nftables"]
+DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
+
+
+@dataclass(frozen=True, slots=True)
+class IptablesConfig:
+    """The `iptables` block; IPVS mode reads its masquerading from here, too."""
+
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    localhost_node_ports: bool = True
+    sync_period_s: float = 30.0
+    min_sync_period_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class IpvsConfig:
+    """The `ipvs` block. `scheduler` "" means rr; a timeout of 0 leaves the system's own."""
+
+    scheduler: str = ""
+    strict_arp: bool = False
+    exclude_cidrs: tuple[str, ...] = ()
+    tcp_timeout_s: float = 0.0
+    tcp_fin_timeout_s: float = 0.0
+    udp_timeout_s: float = 0.0
+    sync_period_s: float = 30.0
+    min_sync_period_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NftablesConfig:
+    """The `nftables` block."""
+
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    sync_period_s: float = 30.0
+    min_sync_period_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConntrackConfig:
+    """The `conntrack` block; UDP timeouts of 0 leave the system's own."""
+
+    max_per_core: int = 32_768
+    min: int = 131_072
+    tcp_established_timeout_s: float = 86_400.0
+    tcp_close_wait_timeout_s: float = 3_600.0
+    tcp_be_liberal: bool = False
+    udp_timeout_s: float = 0.0
+    udp_stream_timeout_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DetectLocal:
+    """How traffic of pods is told from other traffic, for the modes that go by an interface's name."""
+
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """A KubeProxyConfiguration with every default filled in. `mode` "" is the platform's own choice, iptables."""
+
+    mode: Mode = ""
+    cluster_cidr: str = ""
+    hostname_override: str = ""
+    bind_address: str = "0.0.0.0"
+    node_port_addresses: tuple[str, ...] = ()
+    iptables: IptablesConfig = IptablesConfig()
+    ipvs: IpvsConfig = IpvsConfig()
+    nftables: NftablesConfig = NftablesConfig()
+    detect_local_mode: DetectLocalMode = "ClusterCIDR"
+    detect_local: DetectLocal = DetectLocal()
+    conntrack: ConntrackConfig = ConntrackConfig()
+
+
+_DURATION = re.compile(r"([-+]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|[-+]?0")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Return a Go duration such as `1m30s` in seconds (time.ParseDuration).
+
+    Raises:
+        ValueError: if it is none.
+
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(text)
+    total = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    return -total if text.startswith("-") else total
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal(f"{value} has no unit", f"write {value}s")
+    if not isinstance(value, str):
+        return value
+    try:
+        given = seconds(value)
+    except ValueError:
+        raise refusal(
+            f"{value!r} is not a duration", "write a number with a unit, such as 30s or 1m30s"
+        ) from None
+    if given < 0:
+        raise refusal(f"{value!r} is negative", "write 0s or more")
+    return given
+
+
+def _some_time(given: float) -> float:
+    if not given:
+        raise refusal("cannot be 0", "write a duration such as 30s")
+    return given
+
+
+def _cluster_cidr(text: str) -> str:
+    for part in text.split(",") if text else ():
+        if not re.fullmatch(r"[0-9.]+/\d{1,2}|[0-9a-fA-F:.]+/\d{1,3}", part.strip()):
+            raise refusal(f"{part!r} is not a CIDR", "write a network such as 10.244.0.0/16")
+    return text
+
+
+def _address(text: str) -> str:
+    if not is_ipv4(text) and ":" not in text:
+        raise refusal(f"{text!r} is not an address", "write one such as 0.0.0.0")
+    return text
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+Period = Annotated[float, BeforeValidator(_duration), AfterValidator(_some_time)]
+Bit = Annotated[int, Field(ge=0, le=31)]
+Unread = Any
+
+
+class _Block(Fields):
+    """A block of the configuration: unknown fields are refused, as kube-proxy's strict decoder does."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Iptables(_Block):
+    masquerade_bit: Bit = 14
+    masquerade_all: bool = False
+    localhost_node_ports: bool = True
+    sync_period: Period = 30.0
+    min_sync_period: Duration = 1.0
+
+
+class _Ipvs(_Block):
+    sync_period: Period = 30.0
+    min_sync_period: Duration = 0.0
+    scheduler: str = ""
+    exclude_cidrs: Many[Cidr] = Field((), alias="excludeCIDRs")
+    strict_arp: bool = Field(default=False, alias="strictARP")
+    tcp_timeout: Duration = 0.0
+    tcp_fin_timeout: Duration = 0.0
+    udp_timeout: Duration = 0.0
+
+
+class _Nftables(_Block):
+    masquerade_bit: Bit = 14
+    masquerade_all: bool = False
+    sync_period: Period = 30.0
+    min_sync_period: Duration = 1.0
+
+
+class _Conntrack(_Block):
+    max_per_core: Annotated[int, Field(ge=0)] = 32_768
+    min: Annotated[int, Field(ge=0)] = 131_072
+    tcp_established_timeout: Duration = 86_400.0
+    tcp_close_wait_timeout: Duration = 3_600.0
+    tcp_be_liberal: bool = False
+    udp_timeout: Duration = 0.0
+    udp_stream_timeout: Duration = 0.0
+
+
+class _DetectLocal(_Block):
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+
+
+class _Configuration(_Block):
+    api_version: Literal["kubeproxy.config.k8s.io/v1alpha1"]
+    kind: Literal["KubeProxyConfiguration"]
+    mode: Mode = ""
+    cluster_cidr: Annotated[str, AfterValidator(_cluster_cidr)] = Field("", alias="clusterCIDR")
+    hostname_override: str = ""
+    bind_address: Annotated[str, AfterValidator(_address)] = "0.0.0.0"
+    node_port_addresses: Many[Cidr] = ()
+    iptables: _Iptables = _Iptables()
+    ipvs: _Ipvs = _Ipvs()
+    nftables: _Nftables = _Nftables()
+    detect_local_mode: DetectLocalMode = ""
+    detect_local: _DetectLocal = _DetectLocal()
+    conntrack: _Conntrack = _Conntrack()
+    feature_gates: Unread = None
+    client_connection: Unread = None
+    logging: Unread = None
+    healthz_bind_address: Unread = None
+    metrics_bind_address: Unread = None
+    bind_address_hard_fail: Unread = None
+    enable_profiling: Unread = None
+    show_hidden_metrics_for_version: Unread = None
+    winkernel: Unread = None
+    oom_score_adj: Unread = None
+    config_sync_period: Unread = None
+    port_range: Unread = None
+    windows_run_as_service: Unread = None
+
+
+def read_proxy_config(source: Path | Text | None) -> ProxyConfig:
+    """Return a KubeProxyConfiguration, the defaults without a source.
+
+    Raises:
+        SpecError: every mistake, each with its place.
+
+    """
+    if source is None:
+        return ProxyConfig()
+    findings = Findings()
+    documents = read_documents([source], findings)
+    if len(documents) > 1:
+        findings.mistake(documents[1].place(), "a second document", f"a file holds one {KIND}")
+    made = _configuration(documents[0], findings) if documents else None
+    findings.raise_mistakes()
+    if made is None:  # pragma: no cover - every way to None has found a mistake
+        raise SpecError([])
+    return _config(made)
+
+
+def _configuration(document: Document, findings: Findings) -> _Configuration | None:
+    if not isinstance(document.value, dict):
+        findings.mistake(document.place(), f"a {KIND} is a mapping, not {shown(document.value)}")
+        return None
+    try:
+        made = _Configuration.model_validate(document.value)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            path = details["loc"]
+            if details["type"] == "extra_forbidden":
+                findings.mistake(
+                    document.key_place(*path), f"kube-proxy has no field {dotted(path)}", _suggestion(path)
+                )
+            else:
+                findings.mistake(document.place(*path), *worded(details))
+        return None
+    _check(made, document, findings)
+    return made
+
+
+def _suggestion(path: tuple[str | int, ...]) -> str:
+    block: type[Fields] = _Configuration
+    for step in path[:-1]:
+        block = block.model_fields[str(step)].annotation  # type: ignore[assignment] # blocks hold nothing but blocks
+    names = [field.alias or name for name, field in block.model_fields.items()]
+    meant = nearest(str(path[-1]), names)
+    return f"did you mean {meant}?" if meant else "remove it"
+
+
+def _check(made: _Configuration, document: Document, findings: Findings) -> None:
+    for name, block in (("iptables", made.iptables), ("ipvs", made.ipvs), ("nftables", made.nftables)):
+        if block.min_sync_period > block.sync_period:
+            findings.mistake(document.place(name, "minSyncPeriod"), f"{name}.minSyncPeriod is more than syncPeriod",
+                             f"at most {block.sync_period:g}s")  # fmt: skip
+    needed = {
+        "BridgeInterface": ("bridgeInterface", made.detect_local.bridge_interface),
+        "InterfaceNamePrefix": ("interfaceNamePrefix", made.detect_local.interface_name_prefix),
+    }
+    field, value = needed.get(made.detect_local_mode, ("", "unused"))
+    if not value:
+        findings.mistake(document.place("detectLocalMode"), f"detectLocalMode {made.detect_local_mode} needs a name",
+                         f"write it in detectLocal.{field}")  # fmt: skip
+
+
+def _config(made: _Configuration) -> ProxyConfig:
+    ipt, ipvs, nft, conntrack = made.iptables, made.ipvs, made.nftables, made.conntrack
+    return ProxyConfig(
+        mode=made.mode,
+        cluster_cidr=made.cluster_cidr,
+        hostname_override=made.hostname_override,
+        bind_address=made.bind_address,
+        node_port_addresses=made.node_port_addresses,
+        iptables=IptablesConfig(
+            ipt.masquerade_all,
+            ipt.masquerade_bit,
+            ipt.localhost_node_ports,
+            ipt.sync_period,
+            ipt.min_sync_period,
+        ),
+        ipvs=IpvsConfig(
+            ipvs.scheduler,
+            ipvs.strict_arp,
+            ipvs.exclude_cidrs,
+            ipvs.tcp_timeout,
+            ipvs.tcp_fin_timeout,
+            ipvs.udp_timeout,
+            ipvs.sync_period,
+            ipvs.min_sync_period,
+        ),  # fmt: skip
+        nftables=NftablesConfig(nft.masquerade_all, nft.masquerade_bit, nft.sync_period, nft.min_sync_period),
+        detect_local_mode=made.detect_local_mode or "ClusterCIDR",
+        detect_local=DetectLocal(made.detect_local.bridge_interface, made.detect_local.interface_name_prefix),
+        conntrack=ConntrackConfig(
+            conntrack.max_per_core,
+            conntrack.min,
+            conntrack.tcp_established_timeout,
+            conntrack.tcp_close_wait_timeout,
+            conntrack.tcp_be_liberal,
+            conntrack.udp_timeout,
+            conntrack.udp_stream_timeout,
+        ),  # fmt: skip
+    )
