@@ -1,15 +1,18 @@
 """The endpoints of one service port, and which of them traffic may reach from this node.
 
-The choice follows Kubernetes v1.30 (pkg/proxy/topology.go, CategorizeEndpoints): readiness, then termination as a last
-resort, the traffic policies, and the zone hints of topology-aware routing.
+The choice follows Kubernetes v1.30 (pkg/proxy/topology.go, CategorizeEndpoints): readiness, then
+termination as a last resort, the traffic policies, and the zone hints of topology-aware routing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labkit.proxy.names import endpoint_name
-from labkit.spec.model import Endpoint
+
+if TYPE_CHECKING:
+    from labkit.spec.model import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ Endpoints = tuple[ServiceEndpoint, ...]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All endpoints of a service port and what its policies need; `zone` is "" unless hints are to be followed."""
+    """A service port's endpoints and what its policies need; `zone` is "" unless hints count."""
 
     every: Endpoints
     uses_cluster: bool
@@ -55,7 +58,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The endpoints for policy Cluster, for policy Local, and for either; `has_any` looks beyond this node and zone."""
+    """The endpoints for policy Cluster, for Local, for either; `has_any` looks beyond node and zone."""
 
     cluster: Endpoints
     local: Endpoints

@@ -1,17 +1,22 @@
 """What the lab adds to IPVS mode: a scheduler for one Service, weights for single pods.
 
-kube-proxy has neither: it gives every virtual server of a node the one configured scheduler, and every real server
-weight 1 (0 while it drains), so that wrr equals rr and wlc equals lc. Without an extension a plan is kube-proxy's.
+kube-proxy has neither: it gives every virtual server of a node the one configured scheduler, and every real
+server weight 1 (0 while it drains), so that wrr equals rr and wlc equals lc. Without an extension a plan is
+kube-proxy's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
-from labkit.spec.model import ClusterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labkit.spec.model import ClusterSpec
 
 SCHEDULER_ANNOTATION = "kube-router.io/service.scheduler"
 MAX_WEIGHT = 65535
@@ -21,7 +26,7 @@ _NO_WEIGHTS: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """Schedulers by Service (`namespace/name`), weights by endpoint address; what is not named stays kube-proxy's."""
+    """Schedulers by Service (`namespace/name`), weights by endpoint address; the rest is kube-proxy's."""
 
     schedulers: Mapping[str, str] = field(default_factory=lambda: _NO_SCHEDULERS)
     weights: Mapping[str, int] = field(default_factory=lambda: _NO_WEIGHTS)
@@ -35,10 +40,11 @@ def lab_extension(
     schedulers: Mapping[str, str] = _NO_SCHEDULERS,
     weights: Mapping[str, int] = _NO_WEIGHTS,
 ) -> Extension:
-    """Return the cluster's own extension: annotations and pod weights, then `schedulers` and `weights` over them.
+    """Return the cluster's own annotations and pod weights, with `schedulers` and `weights` over them.
 
-    `schedulers` maps `namespace/service` to a scheduler's name, `weights` maps `namespace/pod` to 0..65535 (0: no new
-    connections). Raises RequestError for a Service or pod that the cluster does not have, and for other weights.
+    `schedulers` maps `namespace/service` to a scheduler's name, `weights` maps `namespace/pod` to 0..65535
+    (0: no new connections). Raises RequestError for a Service or pod that the cluster does not have, and
+    for other weights.
     """
     services = {
         service.key: service.annotations.get(SCHEDULER_ANNOTATION, "") for service in cluster.services

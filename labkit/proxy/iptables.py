@@ -1,14 +1,14 @@
 """The iptables mode's planner: every table, chain and rule that kube-proxy v1.30 writes on one node.
 
-A packet to a Service walks, in the nat table: KUBE-SERVICES (which address and port?) -> KUBE-SVC-* (cluster IP) or
-KUBE-EXT-* (from outside; KUBE-FW-* before it where source ranges apply) -> KUBE-SEP-* (DNAT to one endpoint).
-The filter table refuses what has no endpoint. Source: pkg/proxy/iptables/proxier.go.
+A packet to a Service walks, in the nat table: KUBE-SERVICES (which address and port?) -> KUBE-SVC-*
+(cluster IP) or KUBE-EXT-* (from outside; KUBE-FW-* before it where source ranges apply) -> KUBE-SEP-* (DNAT
+to one endpoint). The filter table refuses what has no endpoint. Source: pkg/proxy/iptables/proxier.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from labkit.proxy.iptables_service import (
     RuleSet,
@@ -20,8 +20,12 @@ from labkit.proxy.iptables_service import (
 from labkit.proxy.rules import Jump, Rule, Table, comment, forward_rules, masquerade_chains
 from labkit.proxy.services import ForwardedPort, forwarded_ports
 from labkit.proxy.settings import LOOPBACK, NodeSettings, node_settings
-from labkit.spec.model import ClusterSpec, Node
-from labkit.spec.proxyconfig import ProxyConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labkit.spec.model import ClusterSpec, Node
+    from labkit.spec.proxyconfig import ProxyConfig
 
 LARGE_CLUSTER_ENDPOINTS = 1000
 FILTER_CHAINS = (
@@ -63,11 +67,13 @@ JUMPS = (
 
 @dataclass(frozen=True, slots=True)
 class IptablesPlan:
-    """What iptables mode programs on `node`: sysctls (path with slashes -> value), jumps, and the tables' chains.
+    """What iptables mode programs on `node`: sysctls (path with slashes -> value), jumps, tables.
 
-    `endpoint_chains` names, for every KUBE-SEP- chain, the service port and the endpoint (`address:port`) it leads to.
+    `endpoint_chains` names, for every KUBE-SEP- chain, the service port and the endpoint (`address:port`)
+    it leads to.
     """
 
+    mode: ClassVar[str] = "iptables"
     node: str
     sysctls: Mapping[str, str]
     jumps: tuple[Jump, ...]

@@ -1,15 +1,15 @@
 """The iptables rules of one service port: how traffic finds it, and how it chooses an endpoint.
 
-kube-proxy's own order and wording (v1.30, pkg/proxy/iptables/proxier.go, syncProxyRules and its writeService...).
+kube-proxy's own order and wording (v1.30, pkg/proxy/iptables/proxier.go, syncProxyRules and its
+writeService...).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from labkit.proxy.endpoints import ServiceEndpoint
 from labkit.proxy.names import (
     EXTERNAL_PREFIX,
     FIREWALL_PREFIX,
@@ -19,8 +19,13 @@ from labkit.proxy.names import (
     service_chain,
 )
 from labkit.proxy.rules import Rule, Table, comment
-from labkit.proxy.services import ForwardedPort
-from labkit.proxy.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labkit.proxy.endpoints import ServiceEndpoint
+    from labkit.proxy.services import ForwardedPort
+    from labkit.proxy.settings import NodeSettings
 
 MARK: Rule = ("-j", "KUBE-MARK-MASQ")
 _FROM_NODE: Rule = ("-m", "addrtype", "--src-type", "LOCAL")
@@ -50,8 +55,8 @@ class RuleSet:
 class ServiceChains:
     """The chains of one service port: "" for one that it does not have.
 
-    `inside` is where its cluster IP leads, `outside` where KUBE-EXT- leads, `entry` where its load balancer VIPs lead;
-    `endpoints` maps each reachable endpoint (`address:port`) to its KUBE-SEP- chain.
+    `inside` is where its cluster IP leads, `outside` where KUBE-EXT- leads, `entry` where its load balancer
+    VIPs lead; `endpoints` maps each reachable endpoint (`address:port`) to its KUBE-SEP- chain.
     """
 
     cluster: str
@@ -86,7 +91,7 @@ def service_chains(port: ForwardedPort) -> ServiceChains:
 
 
 def add_access_rules(rules: RuleSet, port: ForwardedPort, chains: ServiceChains) -> None:
-    """Add the rules by which traffic to the port's addresses finds its chains, or is refused for want of endpoints."""
+    """Add the rules by which traffic to the port's addresses finds its chains, or is refused."""
     services, refused = rules.nat["KUBE-SERVICES"], rules.filter["KUBE-EXTERNAL-SERVICES"]
     if port.answers_inside:
         services.append(
@@ -119,7 +124,7 @@ def add_access_rules(rules: RuleSet, port: ForwardedPort, chains: ServiceChains)
 def add_service_chains(
     rules: RuleSet, port: ForwardedPort, chains: ServiceChains, settings: NodeSettings, *, explained: bool
 ) -> None:
-    """Add the port's own chains; `explained` is False in large clusters, where endpoints' rules carry no comment."""
+    """Add the port's own chains; `explained`: endpoints' rules carry comments (not in large clusters)."""
     named = (chains.external, chains.firewall, chains.cluster, chains.local)
     rules.nat.update((chain, []) for chain in (*named, *chains.endpoints.values()) if chain)
     if port.answers_inside:
@@ -197,7 +202,8 @@ def _firewall_rules(port: ForwardedPort, chains: ServiceChains) -> Iterable[Rule
     for network in port.ranges:
         yield (*text, "-s", str(network), "-j", chains.external)
     if port.ranges_hold_node:
-        # The node itself may reach the VIP; its packets carry the VIP as source once the address is bound to it.
+        # The node itself may reach the VIP; its packets carry the VIP as source once the address is bound
+        # to it.
         for address in port.vips:
             yield (*text, "-s", address, "-j", chains.external)
     yield comment(f"other traffic to {port.name} will be dropped by KUBE-PROXY-FIREWALL")
@@ -206,7 +212,7 @@ def _firewall_rules(port: ForwardedPort, chains: ServiceChains) -> Iterable[Rule
 def _choice(
     port: ForwardedPort, chains: ServiceChains, endpoints: tuple[ServiceEndpoint, ...], *, explained: bool
 ) -> Iterable[Rule]:
-    """Yield the rules that choose an endpoint: the client's last one if affinity holds it, else each in its turn."""
+    """Yield the rules that choose an endpoint: the client's last one with affinity, else any."""
     targets = [
         (comment(f"{port.name} -> {one.name}") if explained else (), chains.endpoints[one.name])
         for one in endpoints
@@ -230,7 +236,8 @@ def _choice(
 
 @lru_cache(maxsize=1024)
 def _with_chance_of_one_in(count: int) -> Rule:
-    # Rule i of n is reached only if the i before it let the packet pass: 1/n, 1/(n-1) ... 1 make all equally likely.
+    # Rule i of n is reached only if the i before it let the packet pass: 1/n, 1/(n-1) ... 1 make all
+    # equally likely.
     return ("-m", "statistic", "--mode", "random", "--probability", f"{1 / count:.10f}") if count > 1 else ()
 
 
@@ -238,7 +245,8 @@ def _endpoint_rules(
     port: ForwardedPort, endpoint: ServiceEndpoint, chain: str, *, explained: bool
 ) -> Iterable[Rule]:
     text = comment(port.name) if explained else ()
-    # Hairpin: a pod that reaches itself through the Service must see the node's address, or it would answer itself.
+    # Hairpin: a pod that reaches itself through the Service must see the node's address, or it would answer
+    # itself.
     yield (*text, "-s", endpoint.address, *MARK)
     recent = ("-m", "recent", "--name", chain, "--set") if port.affinity_s is not None else ()
     yield (*text, *recent, *_protocol(port), "-j", "DNAT", "--to-destination", endpoint.name)

@@ -1,23 +1,27 @@
-"""The IPVS mode's planner: virtual servers, the addresses of kube-ipvs0, ipsets, and the few iptables rules beside.
+"""The IPVS mode's planner: virtual servers, kube-ipvs0's addresses, ipsets, and the few iptables rules.
 
-Source: Kubernetes v1.30, pkg/proxy/ipvs/proxier.go. What a plan holds is kube-proxy's; an Extension adds the lab's
-per-Service schedulers and per-pod weights.
+Source: Kubernetes v1.30, pkg/proxy/ipvs/proxier.go. What a plan holds is kube-proxy's; an Extension adds
+the lab's per-Service schedulers and per-pod weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from labkit.proxy.endpoints import ServiceEndpoint
 from labkit.proxy.extension import NO_EXTENSION, Extension
 from labkit.proxy.ipvs_rules import JUMPS, ipvs_tables
 from labkit.proxy.ipvs_sets import IpSet, plan_sets
-from labkit.proxy.rules import Jump, Table
 from labkit.proxy.services import ForwardedPort, forwarded_ports
 from labkit.proxy.settings import NodeSettings, node_settings
-from labkit.spec.model import ClusterSpec, Node, Protocol
-from labkit.spec.proxyconfig import ProxyConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.proxy.endpoints import ServiceEndpoint
+    from labkit.proxy.rules import Jump, Table
+    from labkit.spec.model import ClusterSpec, Node, Protocol
+    from labkit.spec.proxyconfig import ProxyConfig
 
 DEVICE = "kube-ipvs0"
 DEFAULT_SCHEDULER = "rr"
@@ -41,7 +45,10 @@ class RealServer:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServer:
-    """One address and port that IPVS balances. `timeout_s` is the affinity's, 0 without; `service_port` its owner."""
+    """One address and port that IPVS balances.
+
+    `timeout_s` is the affinity's, 0 without; `service_port` its owner.
+    """
 
     address: str
     port: int
@@ -66,15 +73,21 @@ class IpvsTimeouts:
     tcp_fin_s: int
     udp_s: int
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to set."""
+        return bool(self.tcp_s or self.tcp_fin_s or self.udp_s)
+
 
 @dataclass(frozen=True, slots=True)
 class IpvsPlan:
     """What IPVS mode programs on `node`.
 
-    `addresses` are bound on the dummy device kube-ipvs0; virtual servers inside `excluded_cidrs` are somebody else's
-    and never removed.
+    `addresses` are bound on the dummy device kube-ipvs0; virtual servers inside `excluded_cidrs` are
+    somebody else's and never removed.
     """
 
+    mode: ClassVar[str] = "ipvs"
     node: str
     sysctls: Mapping[str, str]
     jumps: tuple[Jump, ...]
@@ -95,8 +108,8 @@ def plan_ipvs(
 ) -> IpvsPlan:
     """Return what kube-proxy in IPVS mode programs on `node` of `cluster`, from nothing (a full sync).
 
-    `addresses` are the node's own, loopback aside; by default its InternalIP alone. No list of schedulers is enforced:
-    the guest refuses one that it lacks when the plan is applied.
+    `addresses` are the node's own, loopback aside; by default its InternalIP alone. No list of schedulers
+    is enforced: the guest refuses one that it lacks when the plan is applied.
     """
     settings = node_settings(node, config, addresses)
     ports = forwarded_ports(cluster, settings)

@@ -7,12 +7,16 @@ pkg/proxy/ipvs/proxier.go.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from labkit.proxy.ipvs_sets import IpSet
 from labkit.proxy.rules import Jump, Rule, Table, TableName, comment, forward_rules, masquerade_chains
-from labkit.proxy.services import ForwardedPort
 from labkit.proxy.settings import LOOPBACK, NodeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.proxy.ipvs_sets import IpSet
+    from labkit.proxy.services import ForwardedPort
 
 NAT_CHAINS = ("KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-MARK-MASQ")
 FILTER_CHAINS = (
@@ -48,7 +52,7 @@ JUMPS = (
 def ipvs_tables(
     ports: Sequence[ForwardedPort], settings: NodeSettings, sets: Mapping[str, IpSet]
 ) -> tuple[Table, Table]:
-    """Return the nat and the filter table; rules about an empty set are left out where kube-proxy leaves them out."""
+    """Return nat and filter; rules about an empty set are left out where kube-proxy leaves them out."""
     nat: defaultdict[str, list[Rule]] = defaultdict(list)
     for chain, rule in _nat_rules(settings, sets):
         nat[chain].append(rule)
@@ -109,7 +113,8 @@ def _from_outside(cluster: IpSet, settings: NodeSettings) -> Rule:
         return _explained(cluster, "dst,dst")
     if settings.not_from_pod:
         return (*_explained(cluster, "dst,dst"), *settings.not_from_pod)
-    # Without a way to know pods: the node picks the VIP itself as source, since kube-ipvs0 makes it a local address.
+    # Without a way to know pods: the node picks the VIP itself as source, since kube-ipvs0 makes it a local
+    # address.
     return _explained(cluster, "src,dst")
 
 

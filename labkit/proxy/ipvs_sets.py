@@ -1,21 +1,27 @@
 """The ipsets of kube-proxy's IPVS mode: their names, types, comments, and members for given service ports.
 
-IPVS itself cannot tell who must be masqueraded or refused; a constant number of iptables rules asks these sets.
-Names and comments of Kubernetes v1.30, pkg/proxy/ipvs/ipset.go.
+IPVS itself cannot tell who must be masqueraded or refused; a constant number of iptables rules asks these
+sets. Names and comments of Kubernetes v1.30, pkg/proxy/ipvs/ipset.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from labkit.proxy.services import ForwardedPort
-from labkit.proxy.settings import NodeSettings
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from labkit.proxy.services import ForwardedPort
+    from labkit.proxy.settings import NodeSettings
 
 
 @dataclass(frozen=True, slots=True)
 class IpSet:
-    """One ipset. `members` stand as `ipset` prints them, sorted; `comment` is what the rules that use the set carry."""
+    """One ipset.
+
+    `members` stand as `ipset` prints them, sorted; `comment` is what the rules that use the set carry.
+    """
 
     name: str
     type: str

@@ -1,11 +1,13 @@
-"""The names that kube-proxy gives to service ports, endpoints and chains (Kubernetes v1.30, pkg/proxy/iptables)."""
+"""How kube-proxy names service ports, endpoints and chains (Kubernetes v1.30, pkg/proxy/iptables)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from typing import TYPE_CHECKING
 
-from labkit.spec.model import Protocol
+if TYPE_CHECKING:
+    from labkit.spec.model import Protocol
 
 SERVICE_PREFIX = "KUBE-SVC-"
 LOCAL_PREFIX = "KUBE-SVL-"
@@ -21,7 +23,7 @@ def service_port_name(namespace: str, service: str, port: str) -> str:
 
 
 def endpoint_name(address: str, port: int) -> str:
-    """Return `address:port`, which names an endpoint within its service port and decides its place in the order."""
+    """Return `address:port`: an endpoint's name within its service port, by which they are sorted."""
     return f"{address}:{port}"
 
 

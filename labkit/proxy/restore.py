@@ -1,15 +1,18 @@
 """The one place for iptables' text: iptables-restore input out, iptables-save output with counters in.
 
-Grammar (iptables 1.8, iptables-restore.c): arguments stand apart by blanks; double quotes hold an argument together,
-and only inside them a backslash takes the next character as it is.
+Grammar (iptables 1.8, iptables-restore.c): arguments stand apart by blanks; double quotes hold an argument
+together, and only inside them a backslash takes the next character as it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from labkit.proxy.rules import CountedChain, CountedRule, CountedTable, Rule, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PLAIN = re.compile(r'[^\s"]+')
 _ARGUMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')
@@ -38,6 +41,20 @@ def render_table(table: Table) -> list[str]:
 def render_restore(tables: Iterable[Table]) -> str:
     """Return the input that kube-proxy gives to `iptables-restore --noflush --counters` for these tables."""
     return "".join(f"{line}\n" for table in tables for line in render_table(table))
+
+
+def render_saved(table: CountedTable) -> str:
+    """Return a table as `iptables-save -c` prints it: what brings it back, counters included."""
+    lines = [f"*{table.name}"]
+    lines.extend(
+        f":{name} {held.policy} [{held.packets}:{held.bytes}]" for name, held in table.chains.items()
+    )
+    lines.extend(
+        f"[{one.packets}:{one.bytes}] -A {name} {render_rule(one.rule)}"
+        for name, held in table.chains.items()
+        for one in held.rules
+    )
+    return "".join(f"{line}\n" for line in (*lines, "COMMIT"))
 
 
 def parse_save(text: str) -> dict[str, CountedTable]:

@@ -1,19 +1,21 @@
-"""Netfilter rules as values: what a planner makes, what `restore` prints and reads, and what `program` applies."""
+"""Netfilter rules as values: what a planner makes, `restore` prints and reads, `program` applies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 TableName = Literal["filter", "nat", "mangle", "raw", "security"]
 Rule = tuple[str, ...]
-"""One rule as iptables' arguments after `-A CHAIN`: ("-s", "10.0.0.1", "-j", "ACCEPT"); a comment is one argument."""
+"""One rule as arguments after `-A CHAIN`: ("-s", "10.0.0.1", "-j", "ACCEPT"); a comment is one argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The chains of one table and their rules; chains in the order of their declaration, rules in that of evaluation."""
+    """The chains of one table, in the order of their declaration, and their rules, in that of evaluation."""
 
     name: TableName
     chains: Mapping[str, tuple[Rule, ...]]
@@ -21,7 +23,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A rule that kube-proxy prepends to a built-in chain; `rule` ends in `-j` and one of kube-proxy's chains."""
+    """A rule that kube-proxy prepends to a built-in chain; it ends in `-j` and a chain of its own."""
 
     table: TableName
     chain: str
@@ -60,6 +62,16 @@ class CountedTable:
     chains: Mapping[str, CountedChain]
 
 
+def undeclared_targets(tables: Iterable[Table], jumps: Iterable[Jump]) -> tuple[tuple[TableName, str], ...]:
+    """Return (table, chain) of what `jumps` lead to and `tables` do not declare: shared chains."""
+    declared = {(table.name, chain) for table in tables for chain in table.chains}
+    return tuple(
+        dict.fromkeys(
+            (jump.table, jump.target) for jump in jumps if (jump.table, jump.target) not in declared
+        )
+    )
+
+
 def comment(text: str) -> Rule:
     """Return the match that carries `text` as a rule's comment."""
     return ("-m", "comment", "--comment", text)
@@ -68,8 +80,9 @@ def comment(text: str) -> Rule:
 def masquerade_chains(mark: str) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
     """Return the rules of KUBE-POSTROUTING and of KUBE-MARK-MASQ for the mark bit `mark` (like 0x00004000).
 
-    A packet marked anywhere is masqueraded after routing; its mark is cleared first, so that a second pass through
-    the chain (of an encapsulated packet) does not masquerade again. The same in iptables and IPVS mode.
+    A packet marked anywhere is masqueraded after routing; its mark is cleared first, so that a second pass
+    through the chain (of an encapsulated packet) does not masquerade again. The same in iptables and IPVS
+    mode.
     """
     postrouting: tuple[Rule, ...] = (
         ("-m", "mark", "!", "--mark", f"{mark}/{mark}", "-j", "RETURN"),
@@ -80,7 +93,7 @@ def masquerade_chains(mark: str) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
 
 
 def forward_rules(mark: str) -> tuple[Rule, ...]:
-    """Return the rules that end KUBE-FORWARD in iptables and IPVS mode: marked and already accepted traffic passes."""
+    """Return what ends KUBE-FORWARD in iptables and IPVS mode: marked and established traffic passes."""
     return (
         (*comment("kubernetes forwarding rules"), "-m", "mark", "--mark", f"{mark}/{mark}", "-j", "ACCEPT"),
         (

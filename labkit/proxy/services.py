@@ -1,20 +1,24 @@
 """What every mode decides alike: which ports a node forwards, to which endpoints, under which policies.
 
-`forwarded_ports` turns a cluster into values that the planners of the modes only translate into rules. The model is
-that of Kubernetes v1.30 (pkg/proxy/serviceport.go, endpointslicecache.go, topology.go).
+`forwarded_ports` turns a cluster into values that the planners of the modes only translate into rules. The
+model is that of Kubernetes v1.30 (pkg/proxy/serviceport.go, endpointslicecache.go, topology.go).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 from labkit.proxy.endpoints import Candidates, ServiceEndpoint, choose_endpoints
 from labkit.proxy.names import service_port_name
 from labkit.proxy.settings import NodeSettings, holds, ipv4_networks
-from labkit.spec.model import ClusterSpec, EndpointSlice, Protocol, Service, ServicePort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from labkit.spec.model import ClusterSpec, EndpointSlice, Protocol, Service, ServicePort
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
@@ -26,10 +30,11 @@ _HINTS = "service.kubernetes.io/topology-mode"
 class ForwardedPort:
     """One port of a Service as one node forwards it.
 
-    `name` is `namespace/service:port`. `vips` are the load balancer addresses that the node serves itself, `ranges`
-    the sources they admit (empty: all). `cluster`, `local` and `reachable` are the endpoints for policy Cluster, for
-    policy Local and for either; `every` holds all known ones, whatever their conditions. `answers_inside` and
-    `answers_outside` say whether traffic to the cluster IP, and to the other addresses, has an endpoint to go to.
+    `name` is `namespace/service:port`. `vips` are the load balancer addresses that the node serves itself,
+    `ranges` the sources they admit (empty: all). `cluster`, `local` and `reachable` are the endpoints for
+    policy Cluster, for policy Local and for either; `every` holds all known ones, whatever their
+    conditions. `answers_inside` and `answers_outside` say whether traffic to the cluster IP, and to the
+    other addresses, has an endpoint to go to.
     """
 
     name: str
@@ -69,8 +74,8 @@ class ForwardedPort:
 def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[ForwardedPort, ...]:
     """Return every service port that the node forwards, in the order of the manifests.
 
-    Left out: headless and ExternalName Services, and those labelled for another proxy. kube-proxy itself walks them
-    in random order; chains that several Services share may be in any order.
+    Left out: headless and ExternalName Services, and those labelled for another proxy. kube-proxy itself
+    walks them in random order; chains that several Services share may be in any order.
     """
     slices: defaultdict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for one in cluster.slices:
@@ -136,7 +141,7 @@ def _forwarded_port(
 
 
 def _endpoints(port: ServicePort, slices: Sequence[EndpointSlice], node: str) -> tuple[ServiceEndpoint, ...]:
-    """Return the endpoints of a service port, without doubles (a local one wins), sorted by `address:port` as text."""
+    """Return a service port's endpoints without doubles (a local one wins), sorted by name as text."""
     found: dict[str, ServiceEndpoint] = {}
     for one in slices:
         for number in (p.port for p in one.ports if p.name == port.name and p.protocol == port.protocol):
@@ -148,7 +153,7 @@ def _endpoints(port: ServicePort, slices: Sequence[EndpointSlice], node: str) ->
 
 
 def _hints_count(annotations: Mapping[str, str]) -> bool:
-    """Return whether a Service asks for topology-aware routing: any text but "", `disabled` and `Disabled` does."""
+    """Return whether a Service asks for topology-aware routing: all but "" and [Dd]isabled do."""
     return annotations.get(_OLD_HINTS, annotations.get(_HINTS, "")) not in {"", "disabled", "Disabled"}
 
 

@@ -1,19 +1,22 @@
 """What a KubeProxyConfiguration means on one node: marks, who counts as a pod, where node ports listen.
 
-Rules of Kubernetes v1.30 (cmd/kube-proxy/app, pkg/proxy/util); IPVS mode reads its masquerading from the `iptables`
-block of the configuration, as kube-proxy does.
+Rules of Kubernetes v1.30 (cmd/kube-proxy/app, pkg/proxy/util); IPVS mode reads its masquerading from the
+`iptables` block of the configuration, as kube-proxy does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import TYPE_CHECKING
 
-from labkit.proxy.rules import Rule
-from labkit.spec.model import Node
-from labkit.spec.proxyconfig import ProxyConfig
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labkit.proxy.rules import Rule
+    from labkit.spec.model import Node
+    from labkit.spec.proxyconfig import ProxyConfig
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 LOOPBACK = IPv4Network("127.0.0.0/8")
@@ -25,9 +28,10 @@ _CIDR = re.compile(r"\d+\.\d+\.\d+\.\d+/\d{1,2}")
 class NodeSettings:
     """One node and its configuration, in the terms that the planners of all modes need.
 
-    `addresses` are the node's own, loopback aside. `from_pod` and `not_from_pod` match traffic by its origin; both are
-    empty where the configuration gives no way to tell. `node_port_addresses` are those of `addresses` that serve node
-    ports; `node_ports_everywhere` says that the configuration did not choose among them.
+    `addresses` are the node's own, loopback aside. `from_pod` and `not_from_pod` match traffic by its
+    origin; both are empty where the configuration gives no way to tell. `node_port_addresses` are those of
+    `addresses` that serve node ports; `node_ports_everywhere` says that the configuration did not choose
+    among them.
     """
 
     node: str
@@ -44,7 +48,7 @@ class NodeSettings:
 
 
 def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()) -> NodeSettings:
-    """Return what `config` means on `node`; `addresses` are the node's own (default: its InternalIP alone)."""
+    """Return what `config` means on `node`, whose own addresses are `addresses` (default: InternalIP)."""
     bound = config.bind_address
     address = node.address if not bound or not _is_chosen(bound) else bound
     held = tuple(addresses) or (address,)
@@ -66,7 +70,7 @@ def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()
 
 
 def ipv4_networks(texts: Sequence[str]) -> tuple[IPv4Network, ...]:
-    """Return the IPv4 networks among `texts`, host bits zeroed; plain addresses, IPv6 and anything else are left out."""
+    """Return the IPv4 networks among `texts`, host bits zeroed; anything else, IPv6 too, is left out."""
     networks = []
     for text in texts:
         trimmed = text.strip()

@@ -1,0 +1,54 @@
+"""One door to the planners: a mode's name in, its plan out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from labkit.errors import RequestError
+from labkit.proxy.extension import NO_EXTENSION, Extension
+from labkit.proxy.iptables import IptablesPlan, plan_iptables
+from labkit.proxy.ipvs import IpvsPlan, plan_ipvs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labkit.spec.model import ClusterSpec, Node
+    from labkit.spec.proxyconfig import ProxyConfig
+
+Mode = Literal["iptables", "ipvs"]
+MODES: tuple[Mode, ...] = ("iptables", "ipvs")
+Plan = IptablesPlan | IpvsPlan
+
+
+def known_mode(name: str) -> Mode:
+    """Return `name` as a mode that has a planner. Raises RequestError for any other."""
+    for mode in MODES:
+        if name == mode:
+            return mode
+    if name == "nftables":
+        raise RequestError("nftables mode cannot be planned yet", todo="use iptables or ipvs")
+    raise RequestError(f"kube-proxy has no mode {name!r}", todo="use one of: " + ", ".join(MODES))
+
+
+def plan_node(
+    mode: Mode,
+    cluster: ClusterSpec,
+    node: Node,
+    config: ProxyConfig,
+    *,
+    addresses: Sequence[str] = (),
+    extension: Extension = NO_EXTENSION,
+) -> Plan:
+    """Return what kube-proxy in `mode` programs on `node`; only IPVS mode has a use for `extension`."""
+    if mode == "ipvs":
+        return plan_ipvs(cluster, node, config, addresses, extension)
+    return plan_iptables(cluster, node, config, addresses)
+
+
+def find_node(cluster: ClusterSpec, name: str) -> Node:
+    """Return the node called `name`, the first one for "". Raises RequestError where there is none."""
+    for node in cluster.nodes:
+        if name in {"", node.name}:
+            return node
+    todo = "use one of: " + ", ".join(node.name for node in cluster.nodes)
+    raise RequestError(f"the cluster has no node {name}", todo=todo)

@@ -1,0 +1,116 @@
+"""A plan as text: the JSON document of `labkit render`, and a shell script that a professional could type.
+
+The script runs as it stands, as root on the node: iptables-restore, ipset, ip, ipvsadm in their own syntax.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from labkit.proxy.ipvs import DEVICE, MH_PORT, IpvsPlan, VirtualServer
+from labkit.proxy.restore import render_restore
+from labkit.proxy.rules import undeclared_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from labkit.proxy.iptables import IptablesPlan
+    from labkit.proxy.rules import Jump
+
+KUBE_PROXY = "1.30.3"
+SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+
+
+def plan_document(plan: IptablesPlan | IpvsPlan) -> dict[str, Any]:
+    """Return the plan as `labkit render --format json` prints it."""
+    document: dict[str, Any] = {
+        "kube_proxy": KUBE_PROXY,
+        "mode": plan.mode,
+        "sysctls": [f"{path}={value}" for path, value in plan.sysctls.items()],
+        "jumps": [" ".join(jump_arguments(jump)) for jump in plan.jumps],
+        "restore": render_restore(plan.tables),
+    }
+    if isinstance(plan, IpvsPlan):
+        document["virtual_servers"] = {server.key: _server(server) for server in plan.virtual_servers}
+        document["ipsets"] = {one.name: list(one.members) for one in plan.ipsets}
+        document["ipset_types"] = {one.name: f"{one.type} inet" for one in plan.ipsets}
+    return document
+
+
+def plan_script(plan: IptablesPlan | IpvsPlan) -> str:
+    """Return the plan as a shell script that programs it, in the order in which kube-proxy does."""
+    lines = [f"# kube-proxy {KUBE_PROXY}, {plan.mode} mode, on node {plan.node}: a full sync"]
+    lines += _section("sysctls", (f"sysctl -qw {path}={value}" for path, value in plan.sysctls.items()))
+    if isinstance(plan, IpvsPlan):
+        lines += _section(
+            "sets of addresses and ports that the rules ask", _fed("ipset restore -exist", ipset_lines(plan))
+        )
+    restore = render_restore(plan.tables).splitlines()
+    lines += _section("chains and rules", _fed("iptables-restore --noflush --counters", restore))
+    new = (f"iptables -t {table} -N {chain}" for table, chain in undeclared_targets(plan.tables, plan.jumps))
+    lines += _section("chains that the kubelet has as well", new)
+    jumps = (shlex.join(["iptables", *jump_arguments(jump)]) for jump in plan.jumps)
+    lines += _section("jumps from the built-in chains; each goes to the head of its chain", jumps)
+    if isinstance(plan, IpvsPlan):
+        lines += _section(
+            "addresses that make the node accept the traffic; the device stays down", _device_lines(plan)
+        )
+        lines += _section("virtual servers and their real servers", _fed("ipvsadm -R", ipvsadm_lines(plan)))
+        lines += _section("time-outs of idle connections", _timeout_lines(plan))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def jump_arguments(jump: Jump) -> tuple[str, ...]:
+    """Return the arguments of the `iptables` command that inserts a jump."""
+    return ("-t", jump.table, "-I", jump.chain, *jump.rule)
+
+
+def ipset_lines(plan: IpvsPlan) -> Iterator[str]:
+    """Yield the lines of `ipset restore` that make the sets and fill them."""
+    for one in plan.ipsets:
+        yield f"create {one.name} {one.type} {one.options}"
+        yield from (f"add {one.name} {member}" for member in one.members)
+
+
+def ipvsadm_lines(plan: IpvsPlan) -> Iterator[str]:
+    """Yield the lines of `ipvsadm -R` that add the virtual servers and their real servers."""
+    for server in plan.virtual_servers:
+        virtual = f"{SERVICE_OPTION[server.protocol]} {server.address}:{server.port}"
+        persistent = f" -p {server.timeout_s}" if server.timeout_s else ""
+        hashing = " -b mh-port" if server.flags & MH_PORT else ""
+        yield f"-A {virtual} -s {server.scheduler}{persistent}{hashing}"
+        yield from (f"-a {virtual} -r {real.name} -m -w {real.weight}" for real in server.real_servers)
+
+
+def _server(server: VirtualServer) -> dict[str, Any]:
+    return {
+        "scheduler": server.scheduler,
+        "flags": server.flags,
+        "timeout": server.timeout_s,
+        "real": [f"{real.name} w={real.weight}" for real in server.real_servers],
+    }
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    body = list(lines)
+    return ["", f"# {title}", *body] if body else []
+
+
+def _fed(command: str, lines: Iterable[str]) -> Iterator[str]:
+    body = list(lines)
+    if body:
+        yield f"{command} <<'END'"
+        yield from body
+        yield "END"
+
+
+def _device_lines(plan: IpvsPlan) -> Iterator[str]:
+    yield f"ip link add {DEVICE} type dummy"
+    yield from (f"ip address add {address}/32 dev {DEVICE}" for address in plan.addresses)
+
+
+def _timeout_lines(plan: IpvsPlan) -> Iterator[str]:
+    timeouts = plan.timeouts
+    if timeouts.any:
+        yield f"ipvsadm --set {timeouts.tcp_s} {timeouts.tcp_fin_s} {timeouts.udp_s}"
