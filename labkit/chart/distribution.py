@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import log2
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.chart import facts, style
 from labkit.chart.picture import Chart
@@ -12,7 +11,11 @@ from labkit.chart.table import Column, Table
 from labkit.errors import RequestError
 from labkit.measure.records import RunResult
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 BARS_UP_TO_PODS = 8
+LONG_BAR = 0.6  # of the longest
 GAP = 0.02  # between two pods' panels, as a part of the figure's width
 
 
@@ -48,11 +51,11 @@ def _bars(title: str, runs: Sequence[RunResult], pods: Sequence[str]) -> dict[st
         axis = "" if number == 0 else str(number + 1)
         layout[f"xaxis{axis}"] = style.value_axis(short[number], _share_ticks(limit)) | {
             "domain": _panel(number, len(pods)),
-            "range": [0, limit * 1.3],
+            "range": [0, limit * 1.1],
         }
         data += _pod_bars(runs, names, pod, f"x{axis}", legend=number == 0)
         data.append(_expected_marks(runs, pod, f"x{axis}", legend=number == 0))
-        data.append(_counts(runs, pod, f"x{axis}"))
+        data.append(_counts(runs, pod, f"x{axis}", limit))
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
 
@@ -63,8 +66,9 @@ def _axis_limit(runs: Sequence[RunResult], pods: Sequence[str]) -> float:
 
 
 def _share_ticks(limit: float) -> dict[float, str]:
-    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100) if limit / step <= 2 or step == 100)
-    return {at: f"{at}%" for at in range(0, int(limit) + 1, step)}
+    # A line at 0 without a label and one labelled line: a panel may be 50 pixels wide.
+    top = 100 if limit > 99 else next((step for step in (50, 25, 20, 10, 5, 2) if step <= limit), 1)
+    return {0.0: "", float(top): f"{top}%"}
 
 
 def _panel(number: int, count: int) -> list[float]:
@@ -90,7 +94,7 @@ def _pod_bars(
                 "y": rows,
                 "xaxis": axis,
                 "yaxis": "y",
-                "marker": {"color": style.mode_colour(mode), "opacity": 0.85},
+                "marker": {"color": style.mode_colour(mode)},
                 "hovertext": [_hover(names[row], runs[row], pod) for row in rows],
                 "hoverinfo": "text",
             }
@@ -121,24 +125,33 @@ def _expected_marks(runs: Sequence[RunResult], pod: str, axis: str, *, legend: b
     }
 
 
-def _counts(runs: Sequence[RunResult], pod: str, axis: str) -> dict[str, Any]:
-    # Right of the bar and of the expected mark, whichever is longer, so that neither crosses a number.
-    ends = (max(facts.shares(run, [pod])[0], (run.expected_share or {}).get(pod, 0.0)) for run in runs)
+def _counts(runs: Sequence[RunResult], pod: str, axis: str, limit: float) -> dict[str, Any]:
+    places = [_count_place(run, pod, limit) for run in runs]
     return {
         "type": "scatter",
         "mode": "text",
         "name": "connections",
         "showlegend": False,
-        "x": [100 * end for end in ends],
+        "x": [x for x, _ in places],
         "y": list(range(len(runs))),
         "xaxis": axis,
         "yaxis": "y",
-        "text": [f" {run.answers.get(pod, 0)}" for run in runs],
-        "textposition": "middle right",
-        "textfont": {"size": 12},
+        "text": [f" {run.answers.get(pod, 0)} " for run in runs],
+        "textposition": [f"middle {side}" for _, side in places],
+        "textfont": {"size": 12, "color": [style.INK if side == "right" else "white" for _, side in places]},
         "cliponaxis": False,
         "hoverinfo": "skip",
     }
+
+
+def _count_place(run: RunResult, pod: str, limit: float) -> tuple[float, str]:
+    # A long bar has its number inside, a short one outside; the expected mark crosses neither.
+    share = 100 * facts.shares(run, [pod])[0]
+    mark = 100 * (run.expected_share or {}).get(pod, 0.0)
+    if share < LONG_BAR * limit:
+        return max(share, mark), "right"
+    near = 0 <= share - mark < LONG_BAR / 2 * limit
+    return (mark if near else share), "left"
 
 
 def _heat_map(title: str, runs: Sequence[RunResult], pods: Sequence[str]) -> dict[str, Any]:
@@ -172,7 +185,7 @@ def _heat_map(title: str, runs: Sequence[RunResult], pods: Sequence[str]) -> dic
             "len": 0.9,
             "thickness": 8,
             "tickvals": [-2, -1, 0, 1, 2],
-            "ticktext": ["¼", "½", "as expected", "2×", "4×"],
+            "ticktext": ["¼ of expected", "½", "as expected", "twice", "4 times"],
             "tickfont": {"size": 11},
             "outlinewidth": 0,
         },
@@ -186,7 +199,7 @@ def _heat_map(title: str, runs: Sequence[RunResult], pods: Sequence[str]) -> dic
 
 def _pod_ticks(pods: Sequence[str]) -> dict[float, str]:
     short = facts.short_pod_names(pods)
-    step = -(-len(pods) // 12)
+    step = -(-len(pods) // 6)
     return {number: short[number] for number in range(0, len(pods), step)}
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
-from labkit.measure.records import Clock, RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from labkit.measure.records import Clock, RunResult
 
 UNLIKELY_P = 1e-3
 IMPOSSIBLE_P = 1e-6
@@ -22,10 +26,10 @@ class Unit:
     us: float
 
     def number(self, latency_us: float) -> str:
-        """Return `latency_us` in this unit with about three significant digits: "0.42", "57.1", "1240"."""
+        """Return `latency_us` in this unit with at least three significant digits: "0.420", "57.1", "1240"."""
         value = latency_us / self.us
         size = abs(value)
-        return f"{value:.{2 if size < 10 else 1 if size < 100 else 0}f}"
+        return f"{value:.{3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0}f}"
 
     def text(self, latency_us: float) -> str:
         """Return the number with its unit: "57.1 ms"."""
@@ -38,7 +42,7 @@ UNITS = (Unit("s", 1e6), Unit("ms", 1e3), Unit("µs", 1.0))
 def unit_for(latencies_us: Iterable[float]) -> Unit:
     """Return the unit in which most of these latencies are at least 1, so that one table needs only one unit."""
     ordered = sorted(latencies_us)
-    middle = ordered[len(ordered) // 2] if ordered else 0.0
+    middle = ordered[(len(ordered) - 1) // 2] if ordered else 0.0
     return next((unit for unit in UNITS if middle >= unit.us), UNITS[-1])
 
 
@@ -144,7 +148,9 @@ def p_text(run: RunResult) -> str:
     """Return the chi-square p value as a table shows it: "0.43", "< 0.000001", "-" where there is none."""
     if run.p_value is None:
         return "-"
-    return "< 0.000001" if run.p_value < IMPOSSIBLE_P else f"{run.p_value:.2g}"
+    return (
+        "< 0.000001" if run.p_value < IMPOSSIBLE_P else f"{run.p_value:.{2 if run.p_value >= 0.01 else 6}f}"
+    )
 
 
 def as_expected(run: RunResult) -> str:
@@ -164,6 +170,6 @@ def listing(names: Sequence[str], limit: int = 4) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 pod", "2 pods"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return "1 pod", "2 pods", "2 addresses"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.chart import facts, style
 from labkit.chart.picture import Chart
 from labkit.chart.table import Column, Table
 from labkit.errors import RequestError
 from labkit.measure.records import Quantile, RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Measure = Literal["connect", "response", "forward"]
 MEASURES: Mapping[Measure, str] = {
@@ -50,7 +52,7 @@ def show_latency(runs: Sequence[RunResult] | RunResult, measure: Measure = "conn
     services = tuple(facts.by_service(group))
     place = services[0] if len(services) == 1 else f"{len(services)} Service ports"
     title = f"{MEASURES[measure]}: {place}" + (", virtual time" if clock == "virtual" else "")
-    unit = facts.unit_for(run.latency_us[measure]["p50"].value for run in group if _measured(run, measure))
+    unit = facts.unit_for(run.latency_us[measure]["p50"].value for run in group if _drawn(run, measure))
     figure = _figure(title, _rows(group, measure), measure, unit)
     return Chart(figure, _table(title, group, measure, unit), _alt(title, group, measure, unit))
 

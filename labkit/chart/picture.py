@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from labkit.chart import style
 from labkit.chart.still import still_svg
-from labkit.chart.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import plotly.graph_objects as go
+
+    from labkit.chart.table import Table
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
@@ -41,6 +43,11 @@ class Chart:
 
         return go.Figure(data=self.drawing["data"], layout=self.drawing["layout"])
 
+    @property
+    def still(self) -> str:
+        """The drawing as one <svg>, for a place that runs no script."""
+        return still_svg(self.drawing, self.alt)
+
     def __str__(self) -> str:
         return f"{self.alt}\n\n{self.table.text()}"
 
@@ -51,7 +58,7 @@ class Chart:
         """Return the figure by MIME type: plotly's JSON, a still picture as HTML, and everything as plain text."""
         return {
             PLOTLY_MIME: {**self.drawing, "config": dict(style.CONFIG)},
-            "text/html": still_svg(self.drawing, self.alt),
+            "text/html": self.still,
             "text/plain": str(self),
         }
 

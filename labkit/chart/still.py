@@ -7,14 +7,16 @@ the value axes stand on top, linear or logarithmic.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from math import log10
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.chart import style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 WIDTH_PX = 760
 LETTER_PX = 7.2  # of the axis labels, on average
@@ -57,7 +59,7 @@ def still_svg(drawing: Mapping[str, Any], alt: str) -> str:
             _text(left, rows.at(note["y"]) + 4, note["text"], anchor="start")
             for note in layout.get("annotations", ())
         ),
-        _legend(drawing["data"], style.LEGEND_PX),
+        _legend(drawing, style.LEGEND_PX),
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX} {layout["height"]}" role="img" '
@@ -137,11 +139,16 @@ def _marks(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
 
 
 def _words(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
-    size = trace["textfont"]["size"]
-    return "".join(
-        _text(axis.at(x) + 5, rows.at(y) + 4, text, anchor="start", size=size)
-        for x, y, text in zip(trace["x"], trace["y"], trace["text"], strict=True)
-    )
+    font = trace["textfont"]
+    parts = []
+    for x, y, text, side, colour in zip(
+        trace["x"], trace["y"], trace["text"], trace["textposition"], font["color"], strict=True
+    ):
+        shift, anchor = (5, "start") if side == "middle right" else (-5, "end")
+        parts.append(
+            _text(axis.at(x) + shift, rows.at(y) + 4, text, anchor=anchor, size=font["size"], fill=colour)
+        )
+    return "".join(parts)
 
 
 def _bars(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
@@ -151,7 +158,7 @@ def _bars(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
         start, end = axis.at(0), axis.at(x)
         parts.append(
             f'<rect x="{start:.1f}" y="{rows.at(y) - height / 2:.1f}" width="{end - start:.1f}" height="{height:.1f}" '
-            f'fill="{colour}" fill-opacity="{trace["marker"]["opacity"]}"/>'
+            f'fill="{colour}"/>'
         )
     return "".join(parts)
 
@@ -228,36 +235,36 @@ def _rgb(colour: str) -> tuple[int, ...]:
     return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
 
 
-def _legend(data: Sequence[Mapping[str, Any]], y: float) -> str:
+def _legend(drawing: Mapping[str, Any], y: float) -> str:
     parts, x = [], 16.0
-    for trace in data:
+    for sign, name in key_to(drawing):
+        parts.append(f'<g transform="translate({x:.1f} {y - 8:.1f})">{sign}</g>')
+        parts.append(_text(x + 22, y + 4, name, anchor="start", size=12))
+        x += 44 + LETTER_PX * len(name)
+    return "".join(parts)
+
+
+def key_to(drawing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what each sign of the drawing means: 16 x 16 pixels of SVG, and its name."""
+    for trace in drawing["data"]:
         if trace["type"] == "heatmap":
-            return _colour_key(trace, y)
-        if not trace.get("showlegend"):
+            yield from _key_to_colours(trace)
+        elif not trace.get("showlegend"):
             continue
-        if trace["type"] == "bar":
-            parts.append(
-                f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="{trace["marker"]["color"]}"/>'
-            )
+        elif trace["type"] == "bar":
+            yield _square(trace["marker"]["color"]), trace["name"]
         elif trace["mode"] == "lines":
-            parts.append(
-                f'<g opacity="{trace["opacity"]}">{_line(x, y, x + 12, y, trace["line"]["color"], 5)}</g>'
-            )
+            line = _line(0, 8, 16, 8, trace["line"]["color"], trace["line"]["width"])
+            yield f'<g opacity="{trace["opacity"]}">{line}</g>', trace["name"]
         else:
-            parts.append(_symbol(trace["marker"], x + 6, y))
-        parts.append(_text(x + 18, y + 4, trace["name"], anchor="start", size=12))
-        x += 40 + LETTER_PX * len(trace["name"])
-    return "".join(parts)
+            yield _symbol(trace["marker"], 8, 8), trace["name"]
 
 
-def _colour_key(trace: Mapping[str, Any], y: float) -> str:
-    parts, x = [], 16.0
-    bar = trace["colorbar"]
+def _key_to_colours(trace: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    bar, low, high = trace["colorbar"], trace["zmin"], trace["zmax"]
     for value, label in zip(bar["tickvals"], bar["ticktext"], strict=True):
-        colour = _nearest_colour(
-            (value - trace["zmin"]) / (trace["zmax"] - trace["zmin"]), trace["colorscale"]
-        )
-        parts.append(f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="{colour}"/>')
-        parts.append(_text(x + 18, y + 4, label, anchor="start", size=12))
-        x += 40 + LETTER_PX * len(label)
-    return "".join(parts)
+        yield _square(_nearest_colour((value - low) / (high - low), trace["colorscale"])), label
+
+
+def _square(colour: str) -> str:
+    return f'<rect x="2" y="2" width="12" height="12" fill="{colour}"/>'

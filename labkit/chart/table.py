@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import Literal
 
 Align = Literal["left", "right"]
@@ -19,7 +20,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A caption, columns and rows of ready-made cells. The first `names` cells of a row say what the row is about."""
+    """A caption, columns and rows of ready-made cells. The first `names` cells of a row say what it is about."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -42,14 +43,26 @@ class Table:
 
     def html(self) -> str:
         """Return a <table> with a caption, column headings and row headings that screen readers can announce."""
-        heads = "".join(
-            f'<th scope="col"{_css(column)}>{escape(column.title)}</th>' for column in self.columns
+        if self.names > 1:
+            return self._grouped_html()
+        body = f"<tbody>\n{self._lines(self.rows)}\n</tbody>"
+        return f"<table>\n<caption>{escape(self.caption)}</caption>\n{_head(self.columns)}\n{body}\n</table>"
+
+    def _grouped_html(self) -> str:
+        # Lines with the same first cell stand together under a heading line, which needs no column of its own.
+        rest = Table(self.caption, self.columns[1:], tuple(row[1:] for row in self.rows))
+        groups = groupby(zip(self.rows, rest.rows, strict=True), key=lambda pair: pair[0][0])
+        bodies = "\n".join(
+            f'<tbody>\n<tr><th scope="rowgroup" colspan="{len(rest.columns)}" style="text-align:left">{escape(name)}</th></tr>\n'
+            f"{rest._lines(tuple(line for _, line in pairs))}\n</tbody>"
+            for name, pairs in groups
         )
-        body = "\n".join(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
         return (
-            f"<table>\n<caption>{escape(self.caption)}</caption>\n"
-            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+            f"<table>\n<caption>{escape(self.caption)}</caption>\n{_head(rest.columns)}\n{bodies}\n</table>"
         )
+
+    def _lines(self, rows: tuple[tuple[str, ...], ...]) -> str:
+        return "\n".join(f"<tr>{self._cells(row)}</tr>" for row in rows)
 
     def _line(self, cells: tuple[str, ...], widths: list[int]) -> str:
         aligned = (
@@ -61,9 +74,14 @@ class Table:
     def _cells(self, row: tuple[str, ...]) -> str:
         cells = []
         for number, (cell, column) in enumerate(zip(row, self.columns, strict=True)):
-            tag, scope = ("th", ' scope="row"') if number < self.names else ("td", "")
+            tag, scope = ("th", ' scope="row"') if number == 0 else ("td", "")
             cells.append(f"<{tag}{scope}{_css(column)}>{escape(cell)}</{tag}>")
         return "".join(cells)
+
+
+def _head(columns: tuple[Column, ...]) -> str:
+    heads = "".join(f'<th scope="col"{_css(column)}>{escape(column.title)}</th>' for column in columns)
+    return f"<thead><tr>{heads}</tr></thead>"
 
 
 def _css(column: Column) -> str:
