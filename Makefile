@@ -3,6 +3,7 @@
 # make notebook  JupyterLab on the lessons, in the lab's own Linux
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make lint      form, types and the import contract alone
+# make notebooks the lessons' sources into notebooks
 # make lock      requirements.lock anew from pyproject.toml
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ TEST_PACKAGES := chromium chromium-driver libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook test lint lock unit lab-tests guest-tests
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests guest-tests
 
 setup: packages $(VENV)/.complete
 
@@ -40,6 +41,9 @@ demo: setup
 
 notebook: setup
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebooks: setup
+	$(BIN)/labkit course release
 
 lint: setup
 	$(BIN)/ruff check
