@@ -102,11 +102,19 @@ def plan_iptables(
     _add_last_rules(rules, settings)
     return IptablesPlan(
         node=node.name,
-        sysctls={"net/ipv4/conf/all/route_localnet": "1"} if settings.localhost_node_ports else {},
+        sysctls=_sysctls(settings),
         jumps=JUMPS,
         tables=rules.tables(),
         endpoint_chains=endpoint_chains,
     )
+
+
+def _sysctls(settings: NodeSettings) -> dict[str, str]:
+    wanted = {
+        "net/ipv4/conf/all/route_localnet": settings.localhost_node_ports,
+        "net/netfilter/nf_conntrack_tcp_be_liberal": settings.accepts_invalid,
+    }
+    return {path: "1" for path, is_wanted in wanted.items() if is_wanted}
 
 
 def _filter_chains(settings: NodeSettings) -> tuple[str, ...]:
@@ -129,8 +137,9 @@ def _add_last_rules(rules: RuleSet, settings: NodeSettings) -> None:
                 *("-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED,DNAT", "-j", "DROP"),
             )
         )
-    # Packets that conntrack calls invalid would be forwarded without NAT and reset the connection.
-    rules.filter["KUBE-FORWARD"].append(("-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"))
+    if not settings.accepts_invalid:
+        # What conntrack calls invalid would be forwarded without NAT; the answer would reset the connection.
+        rules.filter["KUBE-FORWARD"].append(("-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"))
     rules.filter["KUBE-FORWARD"].extend(forward_rules(settings.mark))
 
 

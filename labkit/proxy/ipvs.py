@@ -126,11 +126,14 @@ def plan_ipvs(
         virtual_servers=tuple(
             server for port in ports for server in _virtual_servers(port, settings, default, extension)
         ),
-        timeouts=IpvsTimeouts(
-            config.ipvs.tcp_timeout_s, config.ipvs.tcp_fin_timeout_s, config.ipvs.udp_timeout_s
-        ),
+        timeouts=_timeouts(config),
         excluded_cidrs=tuple(config.ipvs.exclude_cidrs),
     )
+
+
+def _timeouts(config: ProxyConfig) -> IpvsTimeouts:
+    seconds = (config.ipvs.tcp_timeout_s, config.ipvs.tcp_fin_timeout_s, config.ipvs.udp_timeout_s)
+    return IpvsTimeouts(*(int(one) for one in seconds))  # the guest counts whole seconds
 
 
 def _sysctls(config: ProxyConfig) -> dict[str, str]:

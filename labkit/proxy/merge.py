@@ -1,12 +1,14 @@
 """The restore input that brings a plan into tables which hold other things as well: pure, like a merge.
 
-What is kube-proxy's (its chains, by their names, and its jumps to them) becomes as planned; everything else stays. Jumps that are there already are left where they are, so applying a plan twice changes nothing.
+What is kube-proxy's (its chains, by their names, and its jumps to them) becomes as planned; everything else
+stays. Jumps that are there already are left where they are, so applying a plan twice changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from labkit.proxy import iptables, ipvs_rules
@@ -106,7 +108,7 @@ def _stale_chains(held: CountedTable, merge: _Merge) -> list[str]:
 def _stale_jumps(
     held: CountedTable, stale: frozenset[str], unwanted: frozenset[tuple[str, str, Rule]]
 ) -> Iterator[str]:
-    """Yield the deletion of kube-proxy's unwanted jumps, and of any rule that would keep a stale chain in use."""
+    """Yield the deletion of unwanted jumps of kube-proxy's, and of any rule that leads into a stale chain."""
     for name, chain in held.chains.items():
         if is_own_chain(name):
             continue
@@ -116,7 +118,7 @@ def _stale_jumps(
 
 
 def _target(rule: Rule) -> str:
-    for option, value in zip(rule, rule[1:], strict=False):
+    for option, value in pairwise(rule):
         if option in {"-j", "-g"}:
             return value
     return ""

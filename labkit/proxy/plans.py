@@ -8,12 +8,12 @@ from labkit.errors import RequestError
 from labkit.proxy.extension import NO_EXTENSION, Extension
 from labkit.proxy.iptables import IptablesPlan, plan_iptables
 from labkit.proxy.ipvs import IpvsPlan, plan_ipvs
+from labkit.spec.proxyconfig import ProxyConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labkit.spec.model import ClusterSpec, Node
-    from labkit.spec.proxyconfig import ProxyConfig
 
 Mode = Literal["iptables", "ipvs"]
 MODES: tuple[Mode, ...] = ("iptables", "ipvs")
@@ -43,6 +43,11 @@ def plan_node(
     if mode == "ipvs":
         return plan_ipvs(cluster, node, config, addresses, extension)
     return plan_iptables(cluster, node, config, addresses)
+
+
+def lab_config(cluster: ClusterSpec) -> ProxyConfig:
+    """Return kubeadm's configuration: the defaults, and the cluster's pod CIDR to tell pods by."""
+    return ProxyConfig(cluster_cidr=cluster.pod_cidr)
 
 
 def find_node(cluster: ClusterSpec, name: str) -> Node:

@@ -1,7 +1,7 @@
 """Put a plan into a namespace, take it out again, and read back what it has counted.
 
-`apply_*` reach the plan from any state, the other mode's included, by differences; applying a plan twice changes
-nothing. `clear` leaves what is not kube-proxy's, sysctls aside, which kube-proxy does not take back either.
+`apply_*` reach the plan from any state, the other mode's included; applying a plan twice changes nothing.
+`clear` leaves what is not kube-proxy's, and sysctls, which kube-proxy does not take back either.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def apply_ipvs(plan: IpvsPlan, namespace: Namespace, backend: Backend) -> None:
 
 
 def clear(namespace: Namespace, backend: Backend, excluded_cidrs: Iterable[str] = ()) -> None:
-    """Remove all that kube-proxy made, in either mode; virtual servers in `excluded_cidrs` are not its own."""
+    """Remove all that kube-proxy made, in either mode; virtual servers in `excluded_cidrs` stay."""
     apply_tables(namespace, backend, (), ())
     if has_device(namespace):
         _clear_ipvs(namespace, excluded_cidrs)
@@ -104,9 +104,9 @@ def available_schedulers(namespace: Namespace) -> tuple[str, ...]:
 def read_counts(plan: Plan, namespace: Namespace, backend: Backend) -> Counts:
     """Return how many new connections each endpoint of each service port has been given.
 
-    In iptables mode they are the packets of the endpoints' DNAT rules, which see a connection's first packet
-    only and begin again at 0 whenever their chain is written; in IPVS mode the real servers' connections, over
-    all addresses of the service port.
+    In iptables mode they are the packets of the endpoints' DNAT rules, which see the first packet of a
+    connection only and begin again at 0 whenever their chain is written. In IPVS mode they are the connections
+    of the real servers, over all addresses of the service port.
     """
     if isinstance(plan, IpvsPlan):
         return _count_connections(plan, read_virtual_servers(namespace))

@@ -1,4 +1,4 @@
-"""kube-proxy's ipsets in a namespace: read, made and filled by differences, destroyed; one process for each."""
+"""kube-proxy's ipsets in a namespace: read, made, filled by differences, destroyed; a process each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Members = dict[str, frozenset[str]]
 
 
 def read_sets(namespace: Namespace) -> Members:
-    """Return the members of each of kube-proxy's sets that the namespace has, by name, as `ipset` prints them."""
+    """Return the members of those of kube-proxy's sets that are there, by name, as `ipset` prints them."""
     done = namespace.command(["ipset", "save"])
     if done.status:
         raise ProgramError(f"the ipsets cannot be read: {done.stderr.strip()}", where=namespace.name)
@@ -32,7 +32,7 @@ def read_sets(namespace: Namespace) -> Members:
 
 
 def apply_sets(namespace: Namespace, sets: Sequence[IpSet], held: Mapping[str, frozenset[str]]) -> None:
-    """Make the sets and give them their members; `held` is what they have. Raises ProgramError on a refusal."""
+    """Make the sets and give them their members; `held`: what they have. ProgramError on a refusal."""
     _restore(namespace, set_changes(sets, held))
 
 

@@ -21,7 +21,7 @@ _LINE = re.compile(r"line:? (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Which of the guest's two packet filters iptables writes to: "legacy" (ip_tables) or "nft" (nf_tables)."""
+    """Which packet filter of the guest iptables writes to: "legacy" (ip_tables) or "nft" (nf_tables)."""
 
     name: str
 
@@ -52,7 +52,7 @@ def find_backend(namespace: Namespace) -> Backend:
 
 
 def read_tables(namespace: Namespace, backend: Backend) -> dict[str, CountedTable]:
-    """Return the namespace's tables with their counters; a table that nobody has used yet is not among them."""
+    """Return the namespace's tables with their counters; one that nobody has used yet is not there."""
     done = namespace.command([backend.save, "-c"])
     if done.status:
         raise ProgramError(f"the tables cannot be read: {done.stderr.strip()}", where=namespace.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class NodeSettings:
     `addresses` are the node's own, loopback aside. `from_pod` and `not_from_pod` match traffic by its
     origin; both are empty where the configuration gives no way to tell. `node_port_addresses` are those of
     `addresses` that serve node ports; `node_ports_everywhere` says that the configuration did not choose
-    among them.
+    among them. `accepts_invalid`: connection tracking tolerates packets outside of a TCP window.
     """
 
     node: str
@@ -45,12 +45,12 @@ class NodeSettings:
     node_ports_everywhere: bool
     node_port_addresses: tuple[str, ...]
     localhost_node_ports: bool
+    accepts_invalid: bool
 
 
 def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()) -> NodeSettings:
     """Return what `config` means on `node`, whose own addresses are `addresses` (default: InternalIP)."""
-    bound = config.bind_address
-    address = node.address if not bound or not _is_chosen(bound) else bound
+    address = config.bind_address if _names_an_address(config.bind_address) else node.address
     held = tuple(addresses) or (address,)
     served = ipv4_networks(config.node_port_addresses) or (ANYWHERE,)
     from_pod, not_from_pod = _origin(node, config)
@@ -66,6 +66,7 @@ def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()
         node_ports_everywhere=ANYWHERE in served,
         node_port_addresses=tuple(one for one in held if holds(served, one)),
         localhost_node_ports=config.iptables.localhost_node_ports and _reaches_loopback(served),
+        accepts_invalid=config.conntrack.tcp_be_liberal,
     )
 
 
@@ -87,9 +88,9 @@ def holds(networks: Sequence[IPv4Network], address: str) -> bool:
     return any(IPv4Address(address) in network for network in networks)
 
 
-def _is_chosen(bind_address: str) -> bool:
-    # 0.0.0.0 and :: bind everywhere and so name no address; kube-proxy then asks the Node object.
-    return int(ip_network(bind_address).network_address) != 0
+def _names_an_address(bind_address: str) -> bool:
+    # 0.0.0.0 binds everywhere and so names none; kube-proxy then asks the Node object.
+    return ":" not in bind_address and IPv4Address(bind_address) != ANYWHERE.network_address
 
 
 def _reaches_loopback(networks: Sequence[IPv4Network]) -> bool:
@@ -99,7 +100,7 @@ def _reaches_loopback(networks: Sequence[IPv4Network]) -> bool:
 
 
 def _origin(node: Node, config: ProxyConfig) -> tuple[Rule, Rule]:
-    mode = config.detect_local_mode or "ClusterCIDR"
+    mode = config.detect_local_mode
     if mode == "BridgeInterface":
         return _both("-i", config.detect_local.bridge_interface)
     if mode == "InterfaceNamePrefix":
