@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from labkit.errors import BuildError, LabError
 from labkit.fabric import links
-from labkit.fabric.namespace import Namespace
+from labkit.fabric.namespace import Namespace, prepare_names
 from labkit.fabric.netlink import Message, RouteSocket
 from labkit.fabric.resident import Resident
 from labkit.fabric.sysctl import write_sysctl
@@ -87,6 +87,7 @@ class _Builder:
 
     def build(self, on_progress: Progress) -> None:
         """Build everything. The maker ends before anybody cleans up, also after an interrupt."""
+        prepare_names()
         maker = Resident("make namespaces", lambda: None)
         try:
             for group in _groups(self.plan.namespaces):

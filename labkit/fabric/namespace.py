@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from labkit.errors import BuildError, CapabilityError
 from labkit.fabric import syscalls
-from labkit.fabric.resident import PATIENCE_S, Resident
+from labkit.fabric.resident import Resident
 from labkit.fabric.sysctl import read_sysctl, write_sysctl
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NAMES = Path("/run/netns")
 THIS_NETWORK = Path("/proc/thread-self/ns/net")
+PATIENCE_S = 5.0  # for a process or a function to end before it is killed or complained about
 
 T = TypeVar("T")
 Stream = int | IO[str] | None
@@ -61,6 +62,7 @@ class Namespace:
 
         Raises BuildError where the name is taken, CapabilityError where this process may not make namespaces.
         """
+        prepare_names()
         maker = Resident(f"make {name}", lambda: None)
         try:
             return maker.submit(lambda: cls.from_new_network(name)).result()
@@ -69,7 +71,10 @@ class Namespace:
 
     @classmethod
     def from_new_network(cls, name: str) -> Namespace:
-        """Move the calling thread into a new network namespace and name that one; errors as for `create`."""
+        """Move the calling thread into a new network namespace and name that one, after `prepare_names`.
+
+        Errors as for `create`.
+        """
         path = _claim_name(name)
         try:
             syscalls.unshare_network()
@@ -177,7 +182,7 @@ class Namespace:
         _release_name(self.path)
         for process in self._processes:
             _end(process)
-        if resident is not None and not resident.leave():
+        if resident is not None and not resident.leave(PATIENCE_S):
             raise BuildError(
                 f"a function still runs in the network namespace {self.name}",
                 todo="end it before you close the lab",
@@ -206,7 +211,6 @@ class Namespace:
 def _claim_name(name: str) -> Path:
     path = NAMES / name
     try:
-        _share_names()
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0))
     except FileExistsError as error:
         raise BuildError(
@@ -219,19 +223,22 @@ def _claim_name(name: str) -> Path:
     return path
 
 
-def _share_names() -> None:
-    """Prepare /run/netns as `ip netns add` does: names given later are seen in every mount namespace."""
-    if NAMES.is_dir():
-        with contextlib.suppress(OSError):
-            return syscalls.share_mounts(NAMES)
-    NAMES.mkdir(mode=0o755, parents=True, exist_ok=True)
+def prepare_names() -> None:
+    """Prepare /run/netns as `ip netns add` does: names given later are seen in every mount namespace.
+
+    Raises CapabilityError where this process may not do so.
+    """
     try:
-        syscalls.share_mounts(NAMES)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        syscalls.bind_mount(NAMES, NAMES, flags=syscalls.MS_REC)
-        syscalls.share_mounts(NAMES)
+        NAMES.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            syscalls.share_mounts(NAMES)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            syscalls.bind_mount(NAMES, NAMES, flags=syscalls.MS_REC)
+            syscalls.share_mounts(NAMES)
+    except PermissionError as error:
+        raise _no_right_to_create(str(NAMES), error) from error
 
 
 def _release_name(path: Path) -> None:

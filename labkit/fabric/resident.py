@@ -10,7 +10,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Task = Callable[[], None]
-PATIENCE_S = 5.0
 
 
 class Resident:
@@ -41,8 +40,8 @@ class Resident:
         self._tasks.put(lambda: _settle(future, function))
         return future
 
-    def leave(self, timeout_s: float = PATIENCE_S) -> bool:
-        """End the thread after what is queued; return whether it ended within `timeout_s`."""
+    def leave(self, timeout_s: float | None = None) -> bool:
+        """End the thread after what is queued; return whether it ended within `timeout_s` (None: wait)."""
         self._tasks.put(None)
         if not self.is_current:
             self._thread.join(timeout_s)
