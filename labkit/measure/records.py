@@ -1,23 +1,35 @@
-"""What was measured: one record a flow, one result a run. These values are written to flows.jsonl and results.json."""
+"""What was measured: a record for each flow, a result for each run.
+
+These values are written to flows.jsonl and results.json: `schema.py` makes the formats from their
+annotations.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping  # noqa: TC003  schema.py reads the annotations at run time
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from labkit.traffic.workload import Workload
+from labkit import __version__
+from labkit.proxy.printing import KUBE_PROXY
+from labkit.traffic.flow import FlowError
+from labkit.traffic.workload import Workload  # noqa: TC001  see above
+
+__all__ = ["Clock", "FlowError", "FlowRecord", "GuestFacts", "Quantile", "Report", "RunResult"]
 
 Clock = Literal["real", "virtual"]
-FlowError = Literal["refused", "timeout", "reset"]
+LatencyName = Annotated[str, ("connect", "response", "forward")]
+QuantileName = Annotated[str, ("p05", "p50", "p95", "p99")]
+UNWRITTEN: Mapping[str, bool] = {"written": False}
 
 
 @dataclass(frozen=True, slots=True)
 class FlowRecord:
     """One connection (TCP) or one datagram and its answer (UDP), as the client saw it.
 
-    Latencies are in microseconds. `connect_us` is from connect() to established (None for UDP), `response_us` from the
-    request to the whole answer, `forward_us` the delay between the node's ingress and the pod's side, by the
+    Latencies are in microseconds. `connect_us` is from connect() to established (None for UDP),
+    `response_us` from the request to the whole answer; with poisson arrivals the first of them counts from
+    the intended start. `forward_us` is the delay between the node's ingress and the pod's side, by the
     kernel's own packet stamps (None where no tap saw it). `started_us` counts from the run's first flow.
     """
 
@@ -45,7 +57,11 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One Service under one mode and algorithm. `algorithm` is `random` in iptables mode, else the IPVS scheduler."""
+    """One Service under one mode and algorithm: `random` in iptables mode, else the IPVS scheduler's name.
+
+    `p_value` is that of a chi-square test of `answers` against `expected_share`; both are None where there is
+    nothing to expect or to test. `lost_stamps` counts packets whose stamps the taps had no room for.
+    """
 
     mode: str
     algorithm: str
@@ -59,8 +75,9 @@ class RunResult:
     expected_share: Mapping[str, float] | None
     p_value: float | None
     overloaded: bool
-    latency_us: Mapping[str, Mapping[str, Quantile]]  # {"connect"|"response"|"forward": {"p05"|"p50"|"p95"|"p99": ...}}
-    flows: tuple[FlowRecord, ...]
+    latency_us: Mapping[LatencyName, Mapping[QuantileName, Quantile]]
+    flows: tuple[FlowRecord, ...] = field(metadata=UNWRITTEN)
+    lost_stamps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +99,5 @@ class Report:
     manifests: tuple[str, ...]
     workload: Workload
     runs: tuple[RunResult, ...]
+    labkit: str = __version__
+    kube_proxy: str = KUBE_PROXY

@@ -91,6 +91,7 @@ class Backends:
         self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         self._tickets = itertools.count()
         self._pods: dict[str, tuple[PodPorts, Namespace]] = {}
+        self._service_ms: Mapping[str, float] = {}
         self._words = os.memfd_create("last words")
         with theirs:
             self._process = subprocess.Popen(
@@ -130,6 +131,11 @@ class Backends:
                     one.close()
         self._pods[pod.pod] = (pod, namespace)
 
+    @property
+    def service_ms(self) -> Mapping[str, float]:
+        """The service times that were set last."""
+        return self._service_ms
+
     def set_service_times(self, service_ms: Mapping[str, float]) -> None:
         """Let each request take this long from now on, by pod name or "*" for all others.
 
@@ -141,6 +147,7 @@ class Backends:
         rest_ms = service_ms.get(ANY_POD, 0.0)
         durations = {name: round(service_ms.get(name, rest_ms) * 1e6) for name in self._pods}
         self._order("pace", service_ns=durations)
+        self._service_ms = dict(service_ms)
 
     def kill(self, pod: str) -> None:
         """Let a pod's program die: new connections are refused, open ones reset. Its network stays up."""
@@ -152,6 +159,10 @@ class Backends:
         ports, namespace = self._require(pod)
         self._order("kill", pod=pod)
         self.open(ports, namespace)
+
+    def drop_queues(self) -> None:
+        """Break off whatever waits at a pod or is being served, so that the next run finds none of it."""
+        self._order("drop")
 
     def answered(self) -> Mapping[str, int]:
         """Return how many requests each pod has answered since it was opened."""

@@ -58,6 +58,7 @@ class ServedPod:
         self.service_ns = 0
         self.idle_at_ns = 0
         self.answered = 0
+        self.era = 0
         self.doors: list[TcpDoor | UdpDoor] = []
         self.connections: set[Connection] = set()
 
@@ -68,14 +69,19 @@ class ServedPod:
         self.idle_at_ns = max(time.monotonic_ns(), self.idle_at_ns) + self.service_ns
         return self.idle_at_ns
 
+    def drop_queue(self) -> None:
+        """Break off whatever waits or is served: connections are reset, datagrams get no answer."""
+        self.era += 1
+        self.idle_at_ns = 0
+        for connection in tuple(self.connections):
+            connection.reset()
+
     def die(self) -> None:
         """Close all as a killed program does: listeners refuse, connections are reset, the queue is lost."""
         for door in self.doors:
             door.close()
-        for connection in tuple(self.connections):
-            connection.reset()
         self.doors.clear()
-        self.idle_at_ns = 0
+        self.drop_queue()
 
 
 class TcpDoor:
@@ -213,10 +219,11 @@ class UdpDoor:
             self._queue(answer_line(self.start, peer, flow_id(datagram)), peer)
 
     def _queue(self, line: bytes, peer: tuple[str, int]) -> None:
-        self.server.serve(self.pod, lambda: self._answer(line, peer))
+        era = self.pod.era
+        self.server.serve(self.pod, lambda: self._answer(line, peer, era))
 
-    def _answer(self, line: bytes, peer: tuple[str, int]) -> None:
-        if self.socket.fileno() < 0:
+    def _answer(self, line: bytes, peer: tuple[str, int], era: int) -> None:
+        if era != self.pod.era:
             return
         self.pod.answered += 1
         with contextlib.suppress(OSError):
@@ -311,6 +318,11 @@ class Server:
     def order_kill(self, _: list[int], *, pod: str) -> None:
         """Let a pod die."""
         self.pods[pod].die()
+
+    def order_drop(self, _: list[int]) -> None:
+        """Drop the queues of all pods."""
+        for pod in self.pods.values():
+            pod.drop_queue()
 
     def order_pace(self, _: list[int], *, service_ns: dict[str, int]) -> None:
         """Set service times, from the next request of each pod on."""
