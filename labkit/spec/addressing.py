@@ -66,6 +66,7 @@ def plan_addresses(cluster: ClusterSpec, clients: Sequence[ClientPlan] | None = 
     inner_pods = [pod for pod in cluster.pods if pod.address != _node(nodes, pod.node, pod.key).address]
     _check_names(cluster, inner_pods, clients)
     sites = [_Site(node) for node in cluster.nodes]
+    _check_networks(cluster, sites)
     placed = _place_clients(cluster, sites, clients)
     for site in sites:
         site.settle(inner_pods, placed)
@@ -118,18 +119,25 @@ class _Site:
         self.uplink = Interface("eth0", INNER_INDEX, mac_of(node.address))
         self.bridge = Interface("cni0", BRIDGE_INDEX, mac_of(self.gateway))
         self.tenants: list[_Tenant] = []
+        self.clients: list[_Tenant] = []
 
     def settle(self, pods: Iterable[Pod], clients: Iterable[ClientPlan]) -> None:
         for pod in pods:
             if pod.node == self.name:
                 address = IPv4Network(pod.address)
                 self.tenants.append(_Tenant(namespace_name(pod), "pod", (pod.address,), (address,)))
-        self.tenants += [_client_tenant(client) for client in clients if client.node == self.name]
+        self.clients = [_client_tenant(client) for client in clients if client.node == self.name]
+        self.tenants += self.clients
 
     def strangers(self) -> Iterator[IPv4Network]:
         """Yield what lives here and lies outside of the node's pod CIDR."""
         for tenant in self.tenants:
             yield from (network for network in tenant.networks if not network.subnet_of(self.network))
+
+    def measured_beside(self, tenant: _Tenant) -> list[_Tenant]:
+        """Return who on the same bridge exchanges measured traffic with this one: a client is one of two."""
+        others = self.clients if tenant.kind == "pod" else self.tenants
+        return [other for other in others if other is not tenant]
 
     def links(self) -> list[LinkPlan]:
         inner = [(tenant.name, tenant.interface) for tenant in self.tenants]
@@ -199,11 +207,7 @@ def _plan_tenant(tenant: _Tenant, site: _Site) -> NamespacePlan:
     neighbours = [Neighbour(interface, site.gateway, site.bridge.mac)]
     if inside:
         beside = [
-            other
-            for other in site.tenants
-            if other is not tenant
-            and "client" in {tenant.kind, other.kind}
-            and IPv4Address(other.address) in site.network
+            other for other in site.measured_beside(tenant) if IPv4Address(other.address) in site.network
         ]
         neighbours += _neighbours(beside, interface)
         routes += [route for other in beside for route in _routes_to(other, interface, site.network)]
@@ -314,19 +318,19 @@ def _check_addresses(sites: Sequence[_Site], clients: Iterable[ClientPlan]) -> N
                 todo="give one of them another address",
             )
         owners[address] = owner
-    _check_overlap(
-        [("the network between the nodes", LAN_CIDR)] + [(f"the pods of {s.name}", s.network) for s in sites]
-    )
 
 
-def _check_overlap(networks: Sequence[tuple[str, IPv4Network]]) -> None:
+def _check_networks(cluster: ClusterSpec, sites: Sequence[_Site]) -> None:
+    networks = [("the network between the nodes", LAN_CIDR)]
+    networks += [("the Services", IPv4Network(cluster.service_cidr, strict=False))]
+    networks += [(f"the pods of {site.name}", site.network) for site in sites]
     ordered = sorted(networks, key=lambda entry: (int(entry[1].network_address), entry[1].prefixlen))
     for (owner, network), (other, following) in pairwise(ordered):
         if network.overlaps(following):
             raise RequestError(
                 f"{owner} ({network}) and {other} ({following}) overlap",
                 where="networks of the cluster",
-                todo="choose pod CIDRs that do not overlap each other or 172.18.0.0/16",
+                todo="choose pod and Service CIDRs that overlap neither each other nor 172.18.0.0/16",
             )
 
 

@@ -47,7 +47,7 @@ class ClientPlan:
 def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str]) -> ClientPlan:
     """Return the client with addresses: a free block of 64, less in a small network. RequestError if full."""
     if client.addresses:
-        return client
+        return _checked(client)
     for block in _blocks(within):
         addresses = tuple(str(address) for address in block)
         if not any(address in taken for address in addresses):
@@ -57,6 +57,19 @@ def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str])
         where=f"node {client.node}" if client.node else "outside of the cluster",
         todo="give the node a larger pod CIDR or fewer pods, or name the client's addresses",
     )
+
+
+def _checked(client: ClientPlan) -> ClientPlan:
+    for address in client.addresses:
+        try:
+            IPv4Address(address)
+        except ValueError:
+            raise RequestError(
+                f"{address!r} is no IPv4 address",
+                where=f"client {client.name}",
+                todo="write it like 10.244.1.200",
+            ) from None
+    return client
 
 
 def _blocks(within: IPv4Network) -> Iterator[IPv4Network]:

@@ -15,7 +15,8 @@ from labkit.guest.info import current
 def _inside_the_lab():
     if current() is None:
         pytest.exit(
-            "tests/lab runs on a real network, in the lab's Linux only: labkit exec -- python -m pytest tests/lab",
+            "tests/lab works on real networks and runs in the lab's Linux only:\n"
+            "labkit exec -- python -m pytest tests/lab",
             returncode=3,
         )
 
