@@ -73,18 +73,36 @@ def fourteen() -> tuple[RunResult, ...]:
         "lblc": run("lblc", (0, 300, 0, 0), expected=None, p_value=None),
         "lblcr": run("lblcr", (0, 299, 1, 0), expected=None, p_value=None),
         "wrr": run(
-            "wrr", (120, 90, 60, 30), expected=dict(zip(PODS, (0.4, 0.3, 0.2, 0.1), strict=True)), connect_us=432.0
+            "wrr",
+            (120, 90, 60, 30),
+            expected=dict(zip(PODS, (0.4, 0.3, 0.2, 0.1), strict=True)),
+            connect_us=432.0,
         ),
         "lc": run("lc", (77, 76, 74, 73), p_value=0.98, connect_us=414.0),
         "sed": run("sed", (80, 70, 75, 75), p_value=0.88, connect_us=470.0),
     }
-    schedulers = tuple(special.get(name) or run(name, connect_us=420.0 + 3 * len(name)) for name in SCHEDULERS)
+    schedulers = tuple(
+        special.get(name) or run(name, connect_us=420.0 + 3 * len(name)) for name in SCHEDULERS
+    )
     return (run("random", (68, 83, 71, 78), mode="iptables", p_value=0.61, connect_us=455.0), *schedulers)
 
 
 def many_services() -> tuple[RunResult, ...]:
     """Twelve Services of one pod each, in both modes, as in a shop made of small services."""
-    names = ("ad", "cart", "checkout", "currency", "email", "frontend", "payment", "catalog", "recommend", "redis", "ship", "tax")
+    names = (
+        "ad",
+        "cart",
+        "checkout",
+        "currency",
+        "email",
+        "frontend",
+        "payment",
+        "catalog",
+        "recommend",
+        "redis",
+        "ship",
+        "tax",
+    )
     return tuple(
         run(
             algorithm,
@@ -108,6 +126,8 @@ def report(*runs: RunResult) -> Report:
         iptables_backend="legacy",
         seed=7,
         manifests=("labkit/labs/web.yaml",),
-        workload=Workload(connections=300, weights={"default/web-0": 4, "default/web-1": 3, "default/web-2": 2}),
+        workload=Workload(
+            connections=300, weights={"default/web-0": 4, "default/web-1": 3, "default/web-2": 2}
+        ),
         runs=runs or fourteen(),
     )

@@ -1,4 +1,4 @@
-"""The comparison: one line a run, everything that was measured side by side. The demo prints it, the report opens with it."""
+"""The comparison: one line a run. The demo prints it, the report opens with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labkit.chart.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labkit.measure.records import RunResult
+    from labkit.measure.records import Clock, RunResult
 
 LATENCIES = (
     ("connect", "p50"),
@@ -22,10 +22,10 @@ LATENCIES = (
 
 
 def comparison_table(runs: Sequence[RunResult]) -> Table:
-    """Return the table of all runs; several Service ports or clocks get a leading column that groups the lines.
+    """Return the table of all runs; a leading column groups several Service ports or clocks.
 
-    Latencies are in one unit a measure, which its heading names. "per pod" is how many connections a pod got, fewest
-    to most.
+    Latencies are in one unit a measure, which its heading names. "per pod" is how many connections a pod got,
+    fewest to most.
     """
     services, clocks = facts.by_service(runs), facts.by_clock(runs)
     grouped = len(services) > 1 or len(clocks) > 1
@@ -65,7 +65,7 @@ def _units(runs: Sequence[RunResult]) -> Mapping[str, facts.Unit]:
     return units
 
 
-def _group_name(run: RunResult, clocks: Mapping[str, object]) -> str:
+def _group_name(run: RunResult, clocks: Mapping[Clock, object]) -> str:
     return facts.service_name(run) + (f", {run.clock} time" if len(clocks) > 1 else "")
 
 

@@ -1,10 +1,9 @@
-"""Controls for a notebook: choose an algorithm and see its chart; watch long work advance. The only user of ipywidgets."""
+"""Controls for a notebook: choose an algorithm and see its chart; watch long work advance."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from labkit.errors import LabError, RequestError
 
@@ -20,9 +19,10 @@ LABEL_WIDTH = "7.5rem"
 class AlgorithmChooser:
     """A menu of algorithms, a number of connections and a button that measures and shows the chart.
 
-    `measure(mode, scheduler, connections)` does the work and returns the Chart; `choices` are the (mode, scheduler) pairs of the menu.
-    The equivalent line of Python stands under the button, so that the control teaches the call it makes. While a measurement
-    runs the control is disabled; a LabError shows as its own lines. Shown by being the last line of a cell.
+    `measure(mode, scheduler, connections)` does the work and returns the Chart; `choices` are the (mode,
+    scheduler) pairs of the menu. The equivalent line of Python stands under the button, so that the control
+    teaches the call it makes. While a measurement runs the control is disabled; a LabError shows as its own
+    lines. Shown by being the last line of a cell.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class AlgorithmChooser:
             widget.disabled = not enabled
 
 
-class ProgressBar(AbstractContextManager["ProgressBar"]):
+class ProgressBar:
     """A bar that advances while long work runs: `with ProgressBar() as bar: ...(on_progress=bar)`.
 
-    Called as on_progress(done, total, what), like every progress display of labkit. It disappears at the end, and it stands
-    still, with what it last said, if the work fails.
+    Called as on_progress(done, total, what), like every progress display of labkit. It disappears at the end,
+    and it stands still, with what it last said, if the work fails.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self.bar.value = done
         self.label.value = _status(f"{done} of {total}: {what}")
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         from IPython.display import display
 
         display(self._box)

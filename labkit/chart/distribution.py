@@ -1,4 +1,4 @@
-"""Distribution: how many connections each pod answered under each algorithm, and how many it was expected to."""
+"""Distribution: how many connections each pod answered under each algorithm, and how many were expected."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ GAP = 0.02  # between two pods' panels, as a part of the figure's width
 
 
 def show_distribution(runs: Sequence[RunResult] | RunResult) -> Chart:
-    """Return the chart of who answered: a line for each run, a column for each pod, the expected share marked.
+    """Return the chart of who answered: a line for each run, a column for each pod, expected shares marked.
 
-    Up to eight pods each get a panel of bars; more become a heat map of share against expected share. Where a run has no
-    expected shares (source hashing depends on the addresses alone) nothing is marked.
-    Raises RequestError if `runs` is empty, mixes real and virtual time, or asks more than one Service port.
+    Up to eight pods each get a panel of bars; more become a heat map of share against expected share. Where a
+    run has no expected shares (source hashing depends on the addresses alone) nothing is marked. Raises
+    RequestError if `runs` is empty, mixes real and virtual time, or asks more than one Service port.
     """
     group = (runs,) if isinstance(runs, RunResult) else tuple(runs)
     facts.same_clock(group)
@@ -252,7 +252,10 @@ def _cell(run: RunResult, pod: str) -> str:
 
 
 def _alt(service: str, runs: Sequence[RunResult], pods: Sequence[str]) -> str:
-    what = f"Connections to {service} by pod, {facts.counted(len(runs), 'algorithm')} over {facts.counted(len(pods), 'pod')}"
+    what = (
+        f"Connections to {service} by pod, "
+        f"{facts.counted(len(runs), 'algorithm')} over {facts.counted(len(pods), 'pod')}"
+    )
     named = tuple(zip(facts.run_names(runs), runs, strict=True))
     silent = [name for name, run in named if not run.answered]
     answered = [(name, run) for name, run in named if run.answered]
@@ -265,7 +268,7 @@ def _alt(service: str, runs: Sequence[RunResult], pods: Sequence[str]) -> str:
 
 def _evenness(named: Sequence[tuple[str, RunResult]], pods: Sequence[str]) -> str:
     if len(pods) == 1:
-        return f"its only pod answered every connection that was answered ({named[0][1].answered} under {named[0][0]})"
+        return f"its only pod gave every answer, {named[0][1].answered} of them under {named[0][0]}"
     spreads = [facts.spread(run, pods) for _, run in named]
     most = [(name, run) for (name, run), value in zip(named, spreads, strict=True) if value == min(spreads)]
     least = [(name, run) for (name, run), value in zip(named, spreads, strict=True) if value == max(spreads)]

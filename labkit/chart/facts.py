@@ -1,4 +1,4 @@
-"""What can be said about runs: their names, shares, evenness, units. Every figure, table and sentence takes it from here. Pure."""
+"""What can be said about runs: names, shares, evenness, units. Figures, tables and sentences rest on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unit:
     us: float
 
     def number(self, latency_us: float) -> str:
-        """Return `latency_us` in this unit with at least three significant digits: "0.420", "57.1", "1240"."""
+        """Return `latency_us` in this unit with three digits or more: "0.420", "57.1", "1240"."""
         value = latency_us / self.us
         size = abs(value)
         return f"{value:.{3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0}f}"
@@ -40,7 +40,7 @@ UNITS = (Unit("s", 1e6), Unit("ms", 1e3), Unit("µs", 1.0))
 
 
 def unit_for(latencies_us: Iterable[float]) -> Unit:
-    """Return the unit in which most of these latencies are at least 1, so that one table needs only one unit."""
+    """Return the unit in which most of these latencies are at least 1: one unit for a whole table."""
     ordered = sorted(latencies_us)
     middle = ordered[(len(ordered) - 1) // 2] if ordered else 0.0
     return next((unit for unit in UNITS if middle >= unit.us), UNITS[-1])
@@ -52,7 +52,7 @@ def run_name(run: RunResult) -> str:
 
 
 def run_names(runs: Sequence[RunResult]) -> tuple[str, ...]:
-    """Return one name for each run, in order; runs that share a name are numbered: "ipvs rr", "ipvs rr (2)"."""
+    """Return one name for each run; those that share a name are numbered: "ipvs rr", "ipvs rr (2)"."""
     seen: Counter[tuple[str, str]] = Counter()
     names = []
     for run in runs:
@@ -86,8 +86,9 @@ def by_clock(runs: Iterable[RunResult]) -> Mapping[Clock, tuple[RunResult, ...]]
 def same_clock(runs: Sequence[RunResult]) -> Clock:
     """Return the one clock of all runs.
 
-    Raises RequestError if there is no run, or if real and virtual time are mixed: a virtual latency is made of modelled delays only, a
-    real one also of this machine's own work, so that one axis for both would compare nothing.
+    Raises RequestError if there is no run, or if real and virtual time are mixed: a virtual latency is made
+    of modelled delays only, a real one also of this machine's own work, so that one axis for both would
+    compare nothing.
     """
     if not runs:
         raise RequestError("there is nothing to chart: no run was given", todo="give at least one RunResult")
@@ -102,7 +103,7 @@ def same_clock(runs: Sequence[RunResult]) -> Clock:
 
 
 def pods_of(runs: Iterable[RunResult]) -> tuple[str, ...]:
-    """Return every pod that answered or was expected to, as `namespace/name` in natural order (web-2 before web-10)."""
+    """Return every pod that answered or was expected to, as `namespace/name`; web-2 stands before web-10."""
     pods = {pod for run in runs for pod in (*run.answers, *(run.expected_share or ()))}
     return tuple(sorted(pods, key=_natural))
 
@@ -112,7 +113,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def short_pod_names(pods: Sequence[str], limit: int = 12) -> tuple[str, ...]:
-    """Return the pods' names without what they all share: the namespace, and a long beginning up to a hyphen."""
+    """Return the pods' names without the namespace and the long beginning that they all share."""
     namespaces = {pod.partition("/")[0] for pod in pods}
     names = [pod.partition("/")[2] for pod in pods] if len(namespaces) == 1 else list(pods)
     if len(names) < 2 or max(map(len, names)) <= limit:
@@ -133,7 +134,7 @@ def shares(run: RunResult, pods: Iterable[str]) -> tuple[float, ...]:
 
 
 def spread(run: RunResult, pods: Sequence[str]) -> float:
-    """Return the largest share minus the smallest: 0 is perfectly even, 1 is everything at one of several pods."""
+    """Return the largest share minus the smallest: 0 is even, 1 is everything at one of several pods."""
     parts = shares(run, pods)
     return max(parts) - min(parts) if parts else 0.0
 
@@ -154,7 +155,7 @@ def p_text(run: RunResult) -> str:
 
 
 def as_expected(run: RunResult) -> str:
-    """Return the verdict on the shares: "yes", "unlikely" (p < 0.001), "no" (p < 0.000001), "-" without an expectation."""
+    """Return the verdict: "yes", "unlikely" (p < 0.001), "no" (p < 0.000001), "-" without expectation."""
     if run.expected_share is None or run.p_value is None:
         return "-"
     if run.p_value < IMPOSSIBLE_P:

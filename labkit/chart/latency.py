@@ -36,12 +36,13 @@ class Row:
 
 
 def show_latency(runs: Sequence[RunResult] | RunResult, measure: Measure = "connect") -> Chart:
-    """Return the chart of one measure: for each run the range p05 to p99, its median, and each one's 95 % interval.
+    """Return the chart of one measure: for each run p05 to p99, the median, and their 95 % intervals.
 
-    `measure` is "connect" (connect() to established), "response" (request to whole answer) or "forward" (delay inside the node).
-    The axis is logarithmic if the values span more than a factor of 30. Overloaded runs are listed in the table and the
-    sentence but not drawn: their latency only says how long the overload lasted. Several Services become groups of lines.
-    Raises RequestError if `runs` is empty, mixes real and virtual time, or `measure` is none of the three.
+    `measure` is "connect" (connect() to established), "response" (request to whole answer) or "forward"
+    (delay inside the node). The axis is logarithmic if the values span more than a factor of 30. Overloaded
+    runs are listed in the table and the sentence but not drawn: their latency only says how long the overload
+    lasted. Several Services become groups of lines. Raises RequestError if `runs` is empty, mixes real and
+    virtual time, or `measure` is none of the three.
     """
     group = (runs,) if isinstance(runs, RunResult) else tuple(runs)
     clock = facts.same_clock(group)
@@ -102,7 +103,7 @@ def _figure(title: str, rows: Sequence[Row], measure: Measure, unit: facts.Unit)
 
 
 def _key_to_marks() -> list[dict[str, Any]]:
-    # Grey, because a mark's colour stands for the mode and its shape for the quantile. A trace without points draws only its key.
+    # Grey: colour stands for the mode, shape for the quantile. Without points only the key is drawn.
     line = {
         "type": "scatter",
         "mode": "lines",
@@ -226,7 +227,8 @@ def _marks(
 
 def _hover(run: RunResult, name: str, quantile: Quantile, unit: facts.Unit) -> str:
     interval = f"95 % interval {unit.number(quantile.low)} to {unit.text(quantile.high)}"
-    return f"<b>{facts.run_name(run)}</b>, {facts.service_name(run)}<br>{name} {unit.text(quantile.value)}<br>{interval}"
+    head = f"<b>{facts.run_name(run)}</b>, {facts.service_name(run)}"
+    return f"{head}<br>{name} {unit.text(quantile.value)}<br>{interval}"
 
 
 def _table(title: str, runs: Sequence[RunResult], measure: Measure, unit: facts.Unit) -> Table:
@@ -278,7 +280,8 @@ def _fastest(drawn: Sequence[tuple[str, Mapping[str, Quantile]]], unit: facts.Un
     if len(drawn) == 1:
         tail = f", p95 {unit.text(low['p95'].value)}" if "p95" in low else ""
         return f"{first} has a median of {unit.text(low['p50'].value)}{tail}"
-    text = f"lowest median {first} ({unit.text(low['p50'].value)}), highest {last} ({unit.text(high['p50'].value)})"
+    fastest, slowest = (unit.text(quantiles["p50"].value) for quantiles in (low, high))
+    text = f"lowest median {first} ({fastest}), highest {last} ({slowest})"
     if low["p50"].high >= high["p50"].low:
         return f"{text}, but their 95 % intervals overlap"
     return text

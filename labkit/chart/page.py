@@ -1,4 +1,4 @@
-"""The report page's frame: its style, its script, and the one function that puts a body into it. Pure text."""
+"""The report page's frame: its style, its script, and the one function that puts a body into it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ footer { color: var(--muted); font-size: 0.9rem; padding-top: 2rem; padding-bott
 SCRIPT = """
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const night = $night;
-const themed = text => JSON.parse(dark.matches ? Object.entries(night).reduce((t, [a, b]) => t.replaceAll(a, b), text) : text);
+const swapped = text => Object.entries(night).reduce((all, [day, dusk]) => all.replaceAll(day, dusk), text);
+const themed = text => JSON.parse(dark.matches ? swapped(text) : text);
 function draw(plot) {
   const drawing = themed(document.getElementById(plot.id + '-drawing').textContent);
   if (!plot.classList.contains('js-plotly-plot')) plot.replaceChildren();

@@ -21,10 +21,11 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What `drawing` (plotly's own JSON: data and layout) shows, `table` lists and `alt` says in one sentence.
+    """What `drawing` (plotly's JSON: data and layout) shows, `table` lists and `alt` says in one sentence.
 
-    In a notebook the figure is drawn by plotly's own JupyterLab extension, without internet; where plotly is not at hand (nbconvert,
-    nbgrader's feedback, a notebook that is only looked at) the same figure appears as a still picture. The sentence and the table follow.
+    In a notebook the figure is drawn by plotly's own JupyterLab extension, without internet; where plotly is
+    not at hand (nbconvert, nbgrader's feedback, a notebook that is only looked at) the same figure appears as
+    a still picture. The sentence and the table follow.
     """
 
     drawing: Mapping[str, Any]
@@ -55,7 +56,7 @@ class Chart:
         return str(self)
 
     def figure_bundle(self) -> dict[str, Any]:
-        """Return the figure by MIME type: plotly's JSON, a still picture as HTML, and everything as plain text."""
+        """Return the figure by MIME type: plotly's JSON, a still picture as HTML, and all as plain text."""
         return {
             PLOTLY_MIME: {**self.drawing, "config": dict(style.CONFIG)},
             "text/html": self.still,
@@ -66,12 +67,13 @@ class Chart:
         """Return the sentence, then the table folded away under a heading that opens it."""
         return (
             f"<p>{escape(self.alt)}</p>\n<details><summary>The same data as a table</summary>\n"
-            f'<div style="overflow-x:auto" role="region" tabindex="0" aria-label="{escape(self.table.caption, quote=True)}">\n'
+            f'<div style="overflow-x:auto" role="region" tabindex="0" '
+            f'aria-label="{escape(self.table.caption)}">\n'
             f"{self.table.html()}\n</div></details>"
         )
 
     def _ipython_display_(self) -> None:
-        # Two outputs, because a notebook shows only the richest type of one output: the words would hide behind the figure.
+        # Two outputs: of one, a notebook shows only the richest type, and the words would never be seen.
         from IPython.display import display
 
         display(self.figure_bundle(), raw=True)

@@ -1,4 +1,4 @@
-"""The report: one page that tells what was measured, opens without internet and reads well by eye, keyboard and ear."""
+"""The report: one page that tells what was measured and opens without internet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labkit.chart.comparison import comparison_table
 from labkit.chart.distribution import show_distribution
 from labkit.chart.latency import MEASURES, show_latency
 from labkit.chart.page import page_html, script_json
-from labkit.chart.prose import HONEST, READING, REWRITING
+from labkit.chart.prose import HONEST, READING, REWRITING, paragraphs
 from labkit.chart.still import key_to
 from labkit.chart.table import Column, Table
 
@@ -31,7 +31,7 @@ GUEST_KIND = {"uml": "User-Mode Linux", "host": "this machine's own"}
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """One packet of a connection, as the client's side and as the pod's side of the node saw it: "10.96.0.10:80" and so on."""
+    """One packet of a connection, as each side of the node saw it: "192.0.2.10:40001 → 10.96.0.10:80"."""
 
     packet: str
     client_side: str
@@ -39,7 +39,7 @@ class Rewriting:
 
 
 def report_html(report: Report, rewriting: Sequence[Rewriting] = ()) -> str:
-    """Return the whole page as HTML text (about 5 MB: plotly's script is in it, nothing is fetched from anywhere).
+    """Return the whole page as HTML text (about 5 MB: plotly's script is in it, nothing is fetched).
 
     `rewriting` are the packets of one connection in order, if there are any to show.
     """
@@ -54,10 +54,12 @@ def report_html(report: Report, rewriting: Sequence[Rewriting] = ()) -> str:
     ]
     body = (
         '<a class="skip" href="#main">Skip to the comparison</a>\n'
-        f'<header>\n<h1>{TITLE}</h1>\n<p class="lede">{escape(_lede(report))}</p>\n{_facts(report)}\n</header>\n'
+        f'<header>\n<h1>{TITLE}</h1>\n<p class="lede">{escape(_lede(report))}</p>\n'
+        f"{_facts(report)}\n</header>\n"
         f'<main id="main">\n{"".join(sections)}</main>\n'
-        f"<footer><p>Made by labkit. The same figures are in <code>results.json</code> and every single connection in "
-        f"<code>flows.jsonl</code> beside this page; seed {report.seed} sends the same traffic again.</p></footer>"
+        f"<footer><p>Made by labkit. The same figures are in <code>results.json</code> and every single "
+        f"connection in <code>flows.jsonl</code> beside this page; seed {report.seed} sends the same traffic "
+        f"again.</p></footer>"
     )
     return page_html(TITLE, body)
 
@@ -72,13 +74,15 @@ def _lede(report: Report) -> str:
         if asked == answered
         else f"{answered} of {asked} connections were answered"
     )
-    return f"The same traffic to {ports} under {algorithms} ({modes}), forwarded by a real Linux kernel: {outcome}."
+    what = f"The same traffic to {ports} under {algorithms} ({modes})"
+    return f"{what}, forwarded by a real Linux kernel: {outcome}."
 
 
 def _facts(report: Report) -> str:
     guest = report.guest
+    kind, processors = GUEST_KIND.get(guest.kind, guest.kind), facts.counted(guest.cpus, "processor")
     rows = {
-        "Linux": f"{guest.release} ({GUEST_KIND.get(guest.kind, guest.kind)}, {facts.counted(guest.cpus, 'processor')}), iptables-{report.iptables_backend}",
+        "Linux": f"{guest.release} ({kind}, {processors}), iptables-{report.iptables_backend}",
         "Traffic": workload_text(report.workload),
         "Manifests": ", ".join(report.manifests) or "the shipped lab",
         "Seed": str(report.seed),
@@ -90,7 +94,7 @@ def _facts(report: Report) -> str:
 
 
 def workload_text(workload: Workload) -> str:
-    """Return a workload as one phrase: how many connections, how they arrive, from how many clients, how slow the pods are."""
+    """Return a workload as one phrase: how many connections, how they arrive, how slow the pods are."""
     parts = [f"{facts.counted(workload.connections, 'new connection')} per run"]
     if workload.arrivals == "poisson":
         parts.append(f"arriving at random (Poisson), {workload.rate_per_s:g} a second on average")
@@ -127,7 +131,10 @@ def _distributions(runs: Sequence[RunResult], numbers: Iterator[int]) -> Iterato
 def _one_pod(services: Sequence[str]) -> str:
     if len(services) == 1:
         return f"{services[0]} has a single pod, so there is nothing to distribute."
-    return f"{len(services)} Service ports have a single pod each, so there is nothing to distribute: {', '.join(services)}."
+    listed = ", ".join(services)
+    return (
+        f"{len(services)} Service ports have a single pod each, so there is nothing to distribute: {listed}."
+    )
 
 
 def _latencies(runs: Sequence[RunResult], numbers: Iterator[int]) -> Iterator[str]:
@@ -153,7 +160,8 @@ def _figure(chart: Chart, number: int) -> str:
         f'<figure aria-labelledby="{name}-title">\n<h3 id="{name}-title">{escape(chart.title)}</h3>\n'
         f"<figcaption>{escape(chart.alt)}</figcaption>\n"
         f"{_key(chart)}\n"
-        f'<div class="across"><div class="plot" style="min-width:{_least_px(chart)}px" id="{name}" role="img" aria-label="{escape(chart.title)}: the picture of the sentence above">'
+        f'<div class="across"><div class="plot" style="min-width:{_least_px(chart)}px" id="{name}" '
+        f'role="img" aria-label="{escape(chart.title)}: the picture of the sentence above">'
         f"{chart.still}</div></div>\n"
         f'<script type="application/json" id="{name}-drawing">{script_json(drawing)}</script>\n'
         f"<details><summary>The same data as a table</summary>\n{_wide(chart.table)}\n</details>\n</figure>"
@@ -162,7 +170,7 @@ def _figure(chart: Chart, number: int) -> str:
 
 def _key(chart: Chart) -> str:
     signs = "".join(
-        f'<li><svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{sign}</svg> {escape(name)}</li>'
+        f'<li><svg width="16" height="16" aria-hidden="true">{sign}</svg> {escape(name)}</li>'
         for sign, name in key_to(chart.drawing)
     )
     return f'<ul class="key">{signs}</ul>'
@@ -170,7 +178,7 @@ def _key(chart: Chart) -> str:
 
 def _least_px(chart: Chart) -> int:
     # Narrower than this, pods' panels would overlap: the chart scrolls sideways instead.
-    panels = sum(key.startswith("xaxis") for key in chart.drawing["layout"])
+    panels = len([key for key in chart.drawing["layout"] if key.startswith("xaxis")])
     return 140 + PANEL_PX * panels
 
 
@@ -192,8 +200,11 @@ def _section(name: str, title: str, content: str) -> str:
 
 def _wide(table: Table) -> str:
     # Focusable, so that a keyboard can scroll it where the window is narrow.
-    return f'<div class="wide" role="region" tabindex="0" aria-label="{escape(table.caption)}">\n{table.html()}\n</div>'
+    label = escape(table.caption)
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">\n{table.html()}\n</div>'
 
 
-def _paragraphs(texts: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(f"<p><strong>{escape(lead)}</strong> {escape(text)}</p>" for lead, text in texts)
+def _paragraphs(text: str) -> str:
+    return "\n".join(
+        f"<p><strong>{escape(lead)}</strong> {escape(body)}</p>" for lead, body in paragraphs(text)
+    )

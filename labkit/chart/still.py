@@ -1,7 +1,7 @@
 """The still picture of a drawing: the same plotly JSON as static SVG, for places that run no script. Pure.
 
-It knows the marks that our charts use: horizontal bars, lines, markers with intervals, heat maps; rows run downwards and
-the value axes stand on top, linear or logarithmic.
+It knows the marks that our charts use: horizontal bars, lines, markers with intervals, heat maps; rows run
+downwards and the value axes stand on top, linear or logarithmic.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Scale:
 
     def at(self, value: float) -> float:
         """Return the pixel of a value."""
-        place = log10(value) if self.log else value
+        # A time of 0 has no logarithm: it stands at the axis' low end.
+        place = log10(max(value, 10**self.low)) if self.log else value
         return self.start_px + (place - self.low) / (self.high - self.low) * (self.end_px - self.start_px)
 
 
@@ -108,12 +109,14 @@ def _text(
 ) -> str:
     weight = 600 if "<b>" in text else weight
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="{fill}">'
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'font-size="{size}" font-weight="{weight}" fill="{fill}">'
         f"{escape(_plain(text))}</text>"
     )
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+def _line(start: tuple[float, float], end: tuple[float, float], colour: str, width: float) -> str:
+    (x1, y1), (x2, y2) = start, end
     return f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
 
 
@@ -123,7 +126,7 @@ def _grid(axis: Mapping[str, Any], scale: Scale, top: float, bottom: float) -> s
     for at, label in _ticks(axis):
         x = scale.at(at)
         if axis["showgrid"]:
-            parts.append(_line(x, top, x, bottom, style.GRID, 1))
+            parts.append(_line((x, top), (x, bottom), style.GRID, 1))
         parts.append(_text(x, top - 8, label, anchor="middle", size=11, fill=style.MUTED))
     return "".join(parts)
 
@@ -157,18 +160,17 @@ def _bars(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
     for x, y in zip(trace["x"], trace["y"], strict=True):
         start, end = axis.at(0), axis.at(x)
         parts.append(
-            f'<rect x="{start:.1f}" y="{rows.at(y) - height / 2:.1f}" width="{end - start:.1f}" height="{height:.1f}" '
-            f'fill="{colour}"/>'
+            f'<rect x="{start:.1f}" y="{rows.at(y) - height / 2:.1f}" '
+            f'width="{end - start:.1f}" height="{height:.1f}" fill="{colour}"/>'
         )
     return "".join(parts)
 
 
 def _segments(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
     points = zip(trace["x"], trace["y"], strict=True)
+    colour, width = trace["line"]["color"], trace["line"]["width"]
     lines = (
-        _line(
-            axis.at(a), rows.at(row), axis.at(b), rows.at(row), trace["line"]["color"], trace["line"]["width"]
-        )
+        _line((axis.at(a), rows.at(row)), (axis.at(b), rows.at(row)), colour, width)
         for (a, row), (b, _) in pairwise(points)
         if a is not None and b is not None
     )
@@ -184,9 +186,9 @@ def _points(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
         place = rows.at(y)
         if error:
             low, high = x - error["arrayminus"][number], x + error["array"][number]
-            parts.append(_line(axis.at(low), place, axis.at(high), place, marker["color"], 1.2))
+            parts.append(_line((axis.at(low), place), (axis.at(high), place), marker["color"], 1.2))
             parts += [
-                _line(axis.at(end), place - 3, axis.at(end), place + 3, marker["color"], 1.2)
+                _line((axis.at(end), place - 3), (axis.at(end), place + 3), marker["color"], 1.2)
                 for end in (low, high)
             ]
         parts.append(_symbol(marker, axis.at(x), place))
@@ -197,11 +199,13 @@ def _symbol(marker: Mapping[str, Any], x: float, y: float) -> str:
     half, colour = marker["size"] / 2, marker["color"]
     match marker["symbol"]:
         case "line-ns":
-            return _line(x, y - half, x, y + half, colour, 2)
+            return _line((x, y - half), (x, y + half), colour, 2)
         case "diamond":
-            return f'<path d="M{x:.1f} {y - half:.1f}l{half} {half}l-{half} {half}l-{half} -{half}z" fill="{colour}"/>'
+            around = f"l{half} {half}l-{half} {half}l-{half} -{half}z"
+            return f'<path d="M{x:.1f} {y - half:.1f}{around}" fill="{colour}"/>'
         case "circle-open":
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            ring = f'fill="none" stroke="{colour}" stroke-width="2"'
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half}" {ring}/>'
         case _:
             return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half}" fill="{colour}"/>'
 
@@ -254,7 +258,7 @@ def key_to(drawing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif trace["type"] == "bar":
             yield _square(trace["marker"]["color"]), trace["name"]
         elif trace["mode"] == "lines":
-            line = _line(0, 8, 16, 8, trace["line"]["color"], trace["line"]["width"])
+            line = _line((0, 8), (16, 8), trace["line"]["color"], trace["line"]["width"])
             yield f'<g opacity="{trace["opacity"]}">{line}</g>', trace["name"]
         else:
             yield _symbol(trace["marker"], 8, 8), trace["name"]

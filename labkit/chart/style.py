@@ -1,4 +1,4 @@
-"""How every chart looks: palette, type, and the axes and layout that figures share. Plain plotly dictionaries."""
+"""How every chart looks: palette, type, and the axes and layout that figures share, as plotly's own JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Okabe and Ito's colour-blind-safe hues (https://jfly.uni-koeln.de/color/), two of them darkened so that white
-# numbers on them reach a contrast of 4.5 and they themselves reach 3 on white and on near-black.
+# Okabe and Ito's colour-blind-safe hues (https://jfly.uni-koeln.de/color/), two of them darkened: white
+# numbers on them reach a contrast of 4.5, they themselves 3 on white and on near-black.
 MODE_COLOUR: Mapping[str, str] = {"iptables": "#c05200", "ipvs": "#0072b2", "nftables": "#00795a"}
 OTHER_COLOUR = "#7f7f7f"
 INK = "#24292f"

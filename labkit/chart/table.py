@@ -20,7 +20,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A caption, columns and rows of ready-made cells. The first `names` cells of a row say what it is about."""
+    """A caption, columns and rows of ready-made cells. The first `names` cells name the row."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -42,18 +42,19 @@ class Table:
         return "\n".join([self.caption, *lines])
 
     def html(self) -> str:
-        """Return a <table> with a caption, column headings and row headings that screen readers can announce."""
+        """Return a <table> with caption, column headings and row headings, for eyes and screen readers."""
         if self.names > 1:
             return self._grouped_html()
         body = f"<tbody>\n{self._lines(self.rows)}\n</tbody>"
         return f"<table>\n<caption>{escape(self.caption)}</caption>\n{_head(self.columns)}\n{body}\n</table>"
 
     def _grouped_html(self) -> str:
-        # Lines with the same first cell stand together under a heading line, which needs no column of its own.
+        # Lines with the same first cell stand under one heading line instead of a column of their own.
         rest = Table(self.caption, self.columns[1:], tuple(row[1:] for row in self.rows))
         groups = groupby(zip(self.rows, rest.rows, strict=True), key=lambda pair: pair[0][0])
         bodies = "\n".join(
-            f'<tbody>\n<tr><th scope="rowgroup" colspan="{len(rest.columns)}" style="text-align:left">{escape(name)}</th></tr>\n'
+            f'<tbody>\n<tr><th scope="rowgroup" colspan="{len(rest.columns)}" style="text-align:left">'
+            f"{escape(name)}</th></tr>\n"
             f"{rest._lines(tuple(line for _, line in pairs))}\n</tbody>"
             for name, pairs in groups
         )
