@@ -16,7 +16,7 @@ from labkit.proxy.names import (
     LOCAL_PREFIX,
     SERVICE_PREFIX,
     endpoint_chain,
-    service_chain,
+    service_hash,
 )
 from labkit.proxy.rules import Rule, Table, comment
 
@@ -75,15 +75,13 @@ class ServiceChains:
 
 def service_chains(port: ForwardedPort) -> ServiceChains:
     """Return the chains that `port` has."""
-    cluster, local, external, firewall = (
-        service_chain(prefix, port.name, port.protocol)
-        for prefix in (SERVICE_PREFIX, LOCAL_PREFIX, EXTERNAL_PREFIX, FIREWALL_PREFIX)
-    )
+    end = service_hash(port.name, port.protocol)
+    cluster, local = SERVICE_PREFIX + end, LOCAL_PREFIX + end
     return ServiceChains(
         cluster=cluster if port.uses_cluster and port.cluster else "",
         local=local if port.uses_local and port.local else "",
-        external=external if port.has_any and port.externally_accessible else "",
-        firewall=firewall if port.has_any and port.vips and port.ranges else "",
+        external=EXTERNAL_PREFIX + end if port.has_any and port.externally_accessible else "",
+        firewall=FIREWALL_PREFIX + end if port.has_any and port.vips and port.ranges else "",
         inside=local if port.internal_local else cluster,
         outside=local if port.external_local else cluster,
         endpoints={one.name: endpoint_chain(port.name, port.protocol, one.name) for one in port.reachable},

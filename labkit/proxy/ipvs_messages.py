@@ -13,6 +13,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from labkit.fabric.netlink import attribute, read_attributes
 from labkit.proxy.ipvs import RealServer, VirtualServer
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ KERNEL_FLAGS = 0x2  # IP_VS_SVC_F_HASHED: the guest's own note
 _ALL_FLAGS = 0xFFFFFFFF
 _NAT = 0  # IP_VS_CONN_F_MASQ
 _NESTED = 0x8000
-_HEAD = struct.Struct("=HH")
 
 
 class Command(IntEnum):
@@ -82,21 +82,9 @@ class CountedServer:
     traffic: Traffic
 
 
-def attribute(number: int, value: bytes) -> bytes:
-    """Return one netlink attribute, padded to four bytes."""
-    length = _HEAD.size + len(value)
-    return _HEAD.pack(length, number) + value + bytes(-length & 3)
-
-
 def attributes(data: bytes) -> dict[int, bytes]:
     """Return the attributes in `data` by number; nested ones stay bytes."""
-    found = {}
-    offset = 0
-    while offset + _HEAD.size <= len(data):
-        length, number = _HEAD.unpack_from(data, offset)
-        found[number & ~_NESTED] = data[offset + _HEAD.size : offset + length]
-        offset += (length + 3) & ~3
-    return found
+    return dict(read_attributes(data))
 
 
 def encode_change(change: Change) -> bytes:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from labkit.errors import CapabilityError
+from labkit.fabric.netlink import attribute
 from labkit.proxy.ipvs_messages import (
     Change,
     Command,
     CountedServer,
-    attribute,
     attributes,
     decode_real,
     decode_server,
@@ -54,6 +54,7 @@ class IpvsSocket:
         """Open it; the guest's first one loads ip_vs. Raises CapabilityError where this Linux has no IPVS."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _GENERIC)
         self._sequence = 0
+        self._buffer = memoryview(bytearray(ANSWER_BYTES))  # a fresh one for each answer costs more
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * ANSWER_BYTES)
             self._socket.setsockopt(270, _CAP_ACK, 1)  # SOL_NETLINK: a refusal need not repeat the message
@@ -145,7 +146,7 @@ class IpvsSocket:
     def _answers(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield (type, sequence, body) of each message that arrives."""
         while True:
-            data = self._socket.recv(ANSWER_BYTES)
+            data = bytes(self._buffer[: self._socket.recv_into(self._buffer)])
             offset = 0
             while offset < len(data):
                 length, kind, _, sequence, _ = _MESSAGE.unpack_from(data, offset)

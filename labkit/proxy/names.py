@@ -29,12 +29,14 @@ def endpoint_name(address: str, port: int) -> str:
 
 def chain_hash(text: str) -> str:
     """Return the 16 characters that end a chain's name: base32 of SHA-256, cut short."""
-    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:16].decode()
+    return base64.b32encode(
+        hashlib.sha256(text.encode()).digest()[:10]
+    ).decode()  # 10 bytes make 16 characters
 
 
-def service_chain(prefix: str, port_name: str, protocol: Protocol) -> str:
-    """Return a service port's chain: `prefix` is KUBE-SVC-, KUBE-SVL-, KUBE-EXT- or KUBE-FW-."""
-    return prefix + chain_hash(port_name + protocol.lower())
+def service_hash(port_name: str, protocol: Protocol) -> str:
+    """Return the end of a service port's KUBE-SVC-, KUBE-SVL-, KUBE-EXT- and KUBE-FW- chains."""
+    return chain_hash(port_name + protocol.lower())
 
 
 def endpoint_chain(port_name: str, protocol: Protocol, endpoint: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from labkit.proxy.iptables import IptablesPlan
     from labkit.proxy.ipvs_messages import CountedServer
     from labkit.proxy.plans import Plan
-    from labkit.proxy.program_tables import Backend
+    from labkit.proxy.program_restore import Backend
     from labkit.proxy.rules import CountedTable
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos")
@@ -105,8 +105,8 @@ def read_counts(plan: Plan, namespace: Namespace, backend: Backend) -> Counts:
     """Return how many new connections each endpoint of each service port has been given.
 
     In iptables mode they are the packets of the endpoints' DNAT rules, which see the first packet of a
-    connection only and begin again at 0 whenever their chain is written. In IPVS mode they are the connections
-    of the real servers, over all addresses of the service port.
+    connection only and begin again at 0 whenever their chain is written. In IPVS mode they are the real
+    servers' connections, over all addresses of the service port.
     """
     if isinstance(plan, IpvsPlan):
         return _count_connections(plan, read_virtual_servers(namespace))

@@ -1,39 +1,19 @@
-"""iptables in a namespace: read with counters, restored in one process, brought back if the guest refuses."""
+"""iptables in a namespace: which backend, read with counters, made what a plan says; one process each."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError, ProgramError
 from labkit.proxy.merge import merge_text
-from labkit.proxy.restore import parse_save, render_saved
+from labkit.proxy.program_restore import Backend, restore
+from labkit.proxy.restore import parse_save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from labkit.fabric.namespace import Completed, Namespace
+    from labkit.fabric.namespace import Namespace
     from labkit.proxy.rules import CountedTable, Jump, Table
-
-_LINE = re.compile(r"line:? (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Which packet filter of the guest iptables writes to: "legacy" (ip_tables) or "nft" (nf_tables)."""
-
-    name: str
-
-    @property
-    def save(self) -> str:
-        """The command that prints the tables."""
-        return f"iptables-{self.name}-save"
-
-    @property
-    def restore(self) -> str:
-        """The command that writes them."""
-        return f"iptables-{self.name}-restore"
 
 
 def find_backend(namespace: Namespace) -> Backend:
@@ -73,27 +53,5 @@ def apply_tables(
     """
     held = read_tables(namespace, backend)
     text = merge_text(tables, jumps, held, canary_tables)
-    if not text:
-        return
-    done = namespace.command([backend.restore, "--noflush", "--counters", "-w", "5"], stdin=text)
-    if done.status:
-        _bring_back(namespace, backend, text, held)
-        raise _refused(done, text, namespace.name)
-
-
-def _bring_back(namespace: Namespace, backend: Backend, text: str, held: Mapping[str, CountedTable]) -> None:
-    # A restore commits table by table: those before the failing one have changed already.
-    names = [line[1:] for line in text.splitlines() if line.startswith("*")]
-    before = "".join(render_saved(held[name]) if name in held else f"*{name}\nCOMMIT\n" for name in names)
-    namespace.command([backend.restore, "--counters", "-w", "5"], stdin=before)
-
-
-def _refused(done: Completed, text: str, where: str) -> ProgramError:
-    words = [line for line in done.stderr.splitlines() if line and not line.startswith("Try `")]
-    number = _LINE.search(done.stderr)
-    line = text.splitlines()[int(number[1]) - 1] if number else ""
-    return ProgramError(
-        "the guest refused a rule, the rules from before are in force: " + "; ".join(words),
-        where=f"{where}, line {number[1]}: {line}" if number else where,
-        todo="correct that rule, or what it names",
-    )
+    if text:
+        restore(namespace, backend, text, held)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PLAIN = re.compile(r'[^\s"]+')
+_SPECIAL = re.compile(r'[\s"]|\0\0|^\0|\0$|^$')
 _ARGUMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
@@ -24,6 +25,9 @@ _RULE = re.compile(r"(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)")
 
 def render_rule(rule: Rule) -> str:
     """Return a rule's arguments as iptables-restore reads them."""
+    joined = "\0".join(rule)
+    if not _SPECIAL.search(joined):
+        return joined.replace("\0", " ")
     return " ".join(word if _PLAIN.fullmatch(word) else _quote(word) for word in rule)
 
 
