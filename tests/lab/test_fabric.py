@@ -73,6 +73,37 @@ def test_nothing_has_an_ipv6_address(network):
         assert namespace.run(Path("/proc/thread-self/net/if_inet6").read_text) == ""
 
 
+@pytest.fixture
+def service(network):
+    """A Service by hand, 10.96.0.10:80 -> web-0:8080, with kube-proxy's masquerade for hairpins only."""
+    node = network.node("node-1")
+    rules = [
+        "PREROUTING -d 10.96.0.10 -p tcp --dport 80 -j DNAT --to-destination 10.244.1.2:8080",
+        "POSTROUTING -s 10.244.1.2 -d 10.244.1.2 -j MASQUERADE",
+    ]
+    for rule in rules:
+        assert node.command(["iptables-legacy", "-t", "nat", "-A", *rule.split()]).status == 0
+    yield "10.96.0.10", 80
+    for rule in rules:
+        assert node.command(["iptables-legacy", "-t", "nat", "-D", *rule.split()]).status == 0
+
+
+@pytest.mark.parametrize(
+    ("client", "seen"), [("web-0", "10.244.1.1"), ("web-2", "10.244.1.3"), ("client", "10.244.1.128")]
+)
+def test_a_service_is_reached_on_its_own_node_by_others_and_by_its_own_pod(network, service, client, seen):
+    # The answer to a pod on the same bridge is not routed: only br_netfilter lets the node translate it back.
+    def connect() -> socket.socket:
+        return socket.create_connection(service, timeout=5)
+
+    server = network.pod("default/web-0")
+    listener = server.run(lambda: socket.create_server(("10.244.1.2", 8080)))
+    with listener, network.namespaces[client].run(connect):
+        connection, (source, _) = listener.accept()
+        connection.close()
+    assert source == seen
+
+
 def test_names_that_are_not_there_are_answered_with_those_that_are(network):
     with pytest.raises(RequestError, match="no pod 'default/web-9'") as caught:
         network.pod("default/web-9")
