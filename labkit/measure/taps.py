@@ -11,36 +11,25 @@ Both ends of a flow are matched by what address translation leaves alone: the in
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import socket
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from labkit.errors import TrafficError
+from labkit.traffic.packetsocket import Program, open_packet_socket, read_lost, read_stamped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
     from labkit.spec.addressplan import AddressPlan
     from labkit.traffic.flow import FlowOutcome
 
-ETH_P_IP = 0x0800
-SOL_PACKET = 263
-PACKET_STATISTICS = 6
-PACKET_IGNORE_OUTGOING = 23
-SO_ATTACH_FILTER = 26
-SO_RCVBUFFORCE = 33
-SO_TIMESTAMPNS = 35
-TIMESPEC = struct.Struct("=qq")
 SNAP_BYTES = 256
 BUFFER_BYTES_PER_FLOW = 8192  # what the kernel charges for a small packet, and room for repeated ones
 LEAST_BUFFER_BYTES = 1 << 20
 
-Program = tuple[tuple[int, int, int, int], ...]
-# Classic BPF, (code, jump if true, jump if false, constant), from the IP header on.
+# From the IP header on.
 FIRST_PACKET_FILTERS: dict[str, Program] = {
     "TCP": (
         (0x30, 0, 0, 9),  # load the protocol
@@ -128,9 +117,9 @@ class Taps:
 
     def read(self) -> TapReading:
         """Return what the taps have seen since they were opened or read."""
-        lost = sum(_read_lost(tap) for tap in self._opened)
-        ingress = tuple(packet for tap in self._ingress for packet in self._packets(tap))
-        return TapReading(ingress, {pod: tuple(self._packets(tap)) for pod, tap in self._pods.items()}, lost)
+        lost = sum(read_lost(tap) for tap in self._opened)
+        ingress = tuple(packet for tap in self._ingress for packet in _packets(tap))
+        return TapReading(ingress, {pod: tuple(_packets(tap)) for pod, tap in self._pods.items()}, lost)
 
     def close(self) -> None:
         """Remove the taps. A second call does nothing."""
@@ -139,10 +128,9 @@ class Taps:
 
     def _open(self, place: tuple[Namespace, str], buffer_bytes: int) -> socket.socket:
         namespace, interface = place
+        program = FIRST_PACKET_FILTERS[self._protocol]
         try:
-            tap = namespace.run(
-                lambda: _open_tap(interface, FIRST_PACKET_FILTERS[self._protocol], buffer_bytes)
-            )
+            tap = namespace.run(lambda: open_packet_socket(interface, buffer_bytes, program))
         except OSError as error:
             raise TrafficError(
                 f"no packet tap can be put on {interface}: {error.strerror}",
@@ -151,13 +139,6 @@ class Taps:
             ) from error
         self._opened.append(tap)
         return tap
-
-    def _packets(self, tap: socket.socket) -> Iterable[FirstPacket]:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                data, ancillary, _, _ = tap.recvmsg(SNAP_BYTES, 64, socket.MSG_DONTWAIT)
-                seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
-                yield first_packet(data, seconds * 1_000_000_000 + nanoseconds)
 
 
 def plan_ingress(plan: AddressPlan, client: str) -> tuple[tuple[str, str], ...]:
@@ -187,28 +168,5 @@ def _latest_first(packets: Iterable[FirstPacket]) -> list[FirstPacket]:
     return sorted(packets, key=lambda packet: packet.at_ns, reverse=True)
 
 
-def _open_tap(interface: str, program: Program, buffer_bytes: int) -> socket.socket:
-    """Open a tap in the caller's network namespace. It is bound last: nothing gets past its filter."""
-    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-    try:
-        instructions = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-        code = ctypes.create_string_buffer(instructions, len(instructions))
-        tap.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code))
-        )
-        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        with contextlib.suppress(PermissionError):
-            tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)
-        tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        tap.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        tap.bind((interface, ETH_P_IP))
-    except BaseException:
-        tap.close()
-        raise
-    return tap
-
-
-def _read_lost(tap: socket.socket) -> int:
-    """Return how many packets found no room since the last look (packet(7), PACKET_STATISTICS)."""
-    _, lost = struct.unpack("=II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-    return int(lost)
+def _packets(tap: socket.socket) -> Iterator[FirstPacket]:
+    return (first_packet(packet, at_ns) for packet, at_ns in read_stamped(tap, SNAP_BYTES))
