@@ -1,3 +1,27 @@
 """labkit: a lab network that forwards Kubernetes Services as kube-proxy does, on a Linux of its own."""
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+# Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
+_PUBLIC = {
+    "AlgorithmChooser": "labkit.chart.controls",
+    "Lab": "labkit.lab",
+    "LabError": "labkit.errors",
+    "Workload": "labkit.traffic.workload",
+    "show_distribution": "labkit.chart.distribution",
+    "show_latency": "labkit.chart.latency",
+}
+__all__ = ["AlgorithmChooser", "Lab", "LabError", "Workload", "show_distribution", "show_latency"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -15,6 +15,8 @@ from labkit.guest.syscalls import power_off
 __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "set_up_uml"]
 
 HOSTNAME = "lab"
+_CONNTRACK_MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+_CONNTRACK_MIN = 131072  # kube-proxy's conntrack.min; the guest's own 4,096 is full after a dozen measurements
 _MODULE_ROOT = Path("/run/labkit/modules")
 _MODPROBE = Path("/run/labkit/modprobe")
 
@@ -36,6 +38,8 @@ def set_up_uml(modules: str) -> None:
     if modules:
         _set_up_modprobe(modules)
         load_modules(Path(modules, os.uname().release), LAB_MODULES)
+    with contextlib.suppress(OSError):  # a Linux without conntrack still runs commands
+        _CONNTRACK_MAX.write_text(f"{_CONNTRACK_MIN}\n")
 
 
 def set_up_namespaces(*, in_user_namespace: bool) -> None:

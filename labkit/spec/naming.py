@@ -12,7 +12,7 @@ from labkit.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from labkit.spec.model import Pod
+    from labkit.spec.model import Pod, Service
 
 LAN = "lan"
 PORT_PREFIX = "veth-"
@@ -20,9 +20,9 @@ PORT_ROOM = 15 - len(PORT_PREFIX)  # IFNAMSIZ is 16 with the closing zero byte
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
-def namespace_name(pod: Pod) -> str:
-    """`NAME` for a pod in the Kubernetes namespace `default`, else `KUBENAMESPACE.NAME`."""
-    return pod.name if pod.namespace == "default" else f"{pod.namespace}.{pod.name}"
+def namespace_name(named: Pod | Service) -> str:
+    """`NAME` for a pod or Service in the Kubernetes namespace `default`, else `KUBENAMESPACE.NAME`."""
+    return named.name if named.namespace == "default" else f"{named.namespace}.{named.name}"
 
 
 def check_names(wanted: Sequence[tuple[str, str]]) -> None:

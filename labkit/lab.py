@@ -1,0 +1,246 @@
+"""Lab: a small cluster, alive: what a lesson holds in its hand.
+
+    lab = Lab.open("web", mode="iptables")
+    result = lab.measure("web", connections=300)
+    lab.switch("ipvs", scheduler="rr")
+
+It composes the layers below and holds no logic of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+from labkit.errors import CapabilityError, RequestError
+from labkit.fabric.build import Network, build_network
+from labkit.guest.info import current
+from labkit.measure.experiment import Programmed, measure_service
+from labkit.measure.targets import find_service_target
+from labkit.proxy.extension import lab_extension
+from labkit.proxy.plans import Mode, known_mode
+from labkit.proxy.program import available_schedulers
+from labkit.proxy.sync import Proxier
+from labkit.spec.addressing import plan_addresses
+from labkit.spec.cluster import read_cluster
+from labkit.spec.manifest import shipped_lab, shipped_labs
+from labkit.spec.naming import namespace_name
+from labkit.spec.proxyconfig import ProxyConfig
+from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
+from labkit.traffic.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from labkit.fabric.namespace import Namespace
+    from labkit.measure.records import RunResult
+    from labkit.spec.clients import ClientPlan
+    from labkit.spec.documents import Text
+    from labkit.spec.model import ClusterSpec, Service
+
+    Progress = Callable[[int, int, str], None]
+
+DEFAULT_CLIENT = "client"
+RANDOM = "random"  # what kube-proxy's iptables rules do
+
+
+def read_manifests(names: Iterable[str | Path]) -> ClusterSpec:
+    """Return the cluster of manifests: names of shipped labs, or files. SpecError holds every mistake."""
+    return read_cluster([_source(name) for name in names])
+
+
+def _source(name: str | Path) -> Path | Text:
+    if isinstance(name, str) and name in shipped_labs():
+        return shipped_lab(name)
+    path = Path(name)
+    if path.suffix or path.exists() or len(path.parts) > 1:
+        return path
+    return shipped_lab(str(name))  # refuses it, and names those there are
+
+
+class Lab:
+    """A live cluster. `Lab.open` builds it; `close()`, or the end of `with`, removes it.
+
+    `cluster` is what the manifests say. `nodes`, `pods` and `clients` are the network namespaces by the names
+    that `ip netns` shows, `services` the Services by the same kind of name, `proxy` is kube-proxy by node.
+    """
+
+    def __init__(
+        self, cluster: ClusterSpec, config: ProxyConfig, clients: Sequence[ClientPlan] | None
+    ) -> None:
+        """Hold what the lab is to be; `Lab.open` then builds it."""
+        self.cluster = cluster
+        self.config = config
+        self.mode: Mode = "iptables"
+        self.scheduler = ""
+        self.weights: Mapping[str, int] = {}
+        self._plan = plan_addresses(cluster, clients)
+        self._parts = contextlib.ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        *manifests: str | Path,
+        mode: str = "iptables",
+        scheduler: str = "rr",
+        config: ProxyConfig | None = None,
+        clients: Sequence[ClientPlan] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Self:
+        """Build the cluster of `manifests` (shipped labs' names, or files), program it, let its pods answer.
+
+        Raises CapabilityError outside of the lab's Linux, SpecError for the manifests' mistakes, RequestError
+        for an unknown mode or scheduler, BuildError or ProgramError for what the guest refuses; nothing is left
+        then.
+        """
+        require_guest()
+        if not manifests:
+            raise RequestError(
+                "a lab needs a manifest", todo=f"name a file, or one of: {', '.join(shipped_labs())}"
+            )
+        lab = cls(read_manifests(manifests), config or ProxyConfig(), clients)
+        lab.mode, lab.scheduler = known_mode(mode), scheduler
+        lab._build(on_progress)
+        return lab
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def network(self) -> Network:
+        """The live network. Raises RequestError when the lab is closed."""
+        if not hasattr(self, "_network"):
+            raise RequestError("this lab is closed", todo="open it again: Lab.open(...)")
+        return self._network
+
+    @property
+    def nodes(self) -> Mapping[str, Namespace]:
+        """The nodes' network namespaces by name."""
+        return {node.name: self.network.node(node.name) for node in self.cluster.nodes}
+
+    @property
+    def pods(self) -> Mapping[str, Namespace]:
+        """The pods' network namespaces by the names that `ip netns` shows."""
+        return {namespace_name(pod): self.network.pod(pod.key) for pod in self.cluster.pods}
+
+    @property
+    def clients(self) -> Mapping[str, Namespace]:
+        """The clients' network namespaces by name."""
+        return {name: self.network.client(name) for name in self._plan.clients}
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The Services: `web` in the Kubernetes namespace `default`, `shop.web` in another."""
+        return {namespace_name(service): service for service in self.cluster.services}
+
+    @property
+    def algorithm(self) -> str:
+        """How a pod is chosen now: `random` in iptables mode, else the IPVS scheduler."""
+        return self.scheduler if self.mode == "ipvs" else RANDOM
+
+    @property
+    def schedulers(self) -> tuple[str, ...]:
+        """The IPVS schedulers that this guest has."""
+        return available_schedulers(self.network.node(self.cluster.nodes[0].name))
+
+    def switch(self, mode: str, scheduler: str = "rr", weights: Mapping[str, int] | None = None) -> None:
+        """Let kube-proxy work in another mode; `weights` (by pod) are the lab's extension to IPVS mode.
+
+        Connections and counters of before stay, as they would on a real node; `reset()` clears them. Raises
+        RequestError for a mode, scheduler or pod that there is not, and the lab stays as it was.
+        """
+        before = self.mode, self.scheduler, self.weights
+        self.mode, self.scheduler = known_mode(mode), scheduler
+        self.weights = {self._pod_key(name): weight for name, weight in (weights or {}).items()}
+        try:
+            self._program()
+        except BaseException:
+            self.mode, self.scheduler, self.weights = before
+            raise
+
+    def measure(
+        self,
+        service: str = "",
+        *,
+        client: str = DEFAULT_CLIENT,
+        seed: int = 1,
+        on_progress: Callable[[int, int], None] | None = None,
+        **workload: Any,
+    ) -> RunResult:
+        """Send connections to a Service port and return who answered and how fast.
+
+        `workload` are the fields of Workload (connections=300, concurrency=8, ...). Service times and weights
+        that it does not name are those of the pods' annotations and of `switch`. Raises RequestError for a
+        Service, client or workload that cannot be, TrafficError where backends or client cannot work.
+        """
+        asked = Workload(**workload) if workload else Workload()
+        return measure_service(
+            self.network,
+            self.backends,
+            find_service_target(self.cluster, service),
+            replace(asked, weights={**self._all_weights(), **asked.weights}),
+            seed=seed,
+            programmed=Programmed(self.mode, self.algorithm),
+            client=client,
+            progress=on_progress,
+        )
+
+    def reset(self) -> None:
+        """Start over: new namespaces, new rules, no connections; mode and scheduler stay."""
+        self._tear_down()
+        self._build(None)
+
+    def close(self) -> None:
+        """Remove the lab. A second call does nothing."""
+        self._tear_down()
+
+    def _build(self, on_progress: Progress | None) -> None:
+        with contextlib.ExitStack() as parts:
+            self._network = parts.enter_context(build_network(self._plan, on_progress=on_progress))
+            pods = [(ports, self._network.pod(ports.pod)) for ports in plan_pod_ports(self.cluster)]
+            self.backends: Backends = parts.enter_context(build_backends(pods))
+            self.proxy: Mapping[str, Proxier] = MappingProxyType(
+                {
+                    name: Proxier(namespace, name, self.mode, self.config)
+                    for name, namespace in self.nodes.items()
+                }
+            )
+            self._program()
+            self._parts = parts.pop_all()
+
+    def _tear_down(self) -> None:
+        self._parts.close()
+        with contextlib.suppress(AttributeError):
+            del self._network
+
+    def _program(self) -> None:
+        weights = lab_extension(self.cluster, weights=self.weights)
+        config = replace(self.config, ipvs=replace(self.config.ipvs, scheduler=self.scheduler))
+        for proxier in self.proxy.values():
+            proxier.mode, proxier.config = self.mode, config
+            proxier.sync(self.cluster, weights)
+
+    def _all_weights(self) -> dict[str, int]:
+        return {pod.key: self.weights.get(pod.key, pod.weight) for pod in self.cluster.pods}
+
+    def _pod_key(self, name: str) -> str:
+        keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}
+        return keys.get(name, name)
+
+
+def require_guest() -> None:
+    """Raise CapabilityError unless this process runs in a lab's Linux."""
+    if current() is None:
+        raise CapabilityError(
+            "this Python does not run in the lab's Linux",
+            where=f"process {os.getpid()}",
+            todo='in a notebook choose the kernel "Lab" (menu Kernel, Change Kernel); '
+            "elsewhere: labkit exec -- python ...",
+        )
