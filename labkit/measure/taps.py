@@ -29,9 +29,14 @@ SNAP_BYTES = 256
 BUFFER_BYTES_PER_FLOW = 8192  # what the kernel charges for a small packet, and room for repeated ones
 LEAST_BUFFER_BYTES = 1 << 20
 
-# From the IP header on.
+IS_IPV4 = (
+    (0x28, 0, 0, 0xFFFFF000),  # load the link layer's protocol (SKF_AD_PROTOCOL)
+    (0x15, 1, 0, 0x0800),  # IPv4: go on
+    (0x06, 0, 0, 0),  # reject
+)
 FIRST_PACKET_FILTERS: dict[str, Program] = {
     "TCP": (
+        *IS_IPV4,
         (0x30, 0, 0, 9),  # load the protocol
         (0x15, 0, 5, 6),  # not TCP: reject
         (0xB1, 0, 0, 0),  # x = length of the IP header
@@ -42,6 +47,7 @@ FIRST_PACKET_FILTERS: dict[str, Program] = {
         (0x06, 0, 0, 0),  # reject
     ),
     "UDP": (
+        *IS_IPV4,
         (0x30, 0, 0, 9),
         (0x15, 0, 1, 17),
         (0x06, 0, 0, SNAP_BYTES),

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ETH_P_ALL = 0x0003
-ETH_P_IP = 0x0800
+ETH_P_ALL = 0x0003  # a socket for one protocol sees nothing at a bridge's port: the bridge comes before it
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
 PACKET_IGNORE_OUTGOING = 23
@@ -41,7 +40,7 @@ def open_packet_socket(interface: str, buffer_bytes: int, program: Program = ())
         if program:
             _attach(opened, program)
             opened.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        opened.bind((interface, ETH_P_IP if program else ETH_P_ALL))
+        opened.bind((interface, ETH_P_ALL))
     except BaseException:
         opened.close()
         raise
