@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from labkit.spec.documents import Findings, Text
 from labkit.spec.endpoints import plan_slices
@@ -12,11 +12,11 @@ from labkit.spec.nodes import plan_nodes, pod_cidr_of
 from labkit.spec.objects import EndpointSlice, Node, Object, Service
 from labkit.spec.pods import plan_drafts
 from labkit.spec.scheduling import plan_pods
-from labkit.spec.services import Occupied, plan_services
+from labkit.spec.services import plan_services
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Sequence
+    from pathlib import Path
 
 Wanted = TypeVar("Wanted", bound=Object)
 
@@ -24,7 +24,7 @@ Wanted = TypeVar("Wanted", bound=Object)
 def read_cluster(sources: Sequence[Path | Text]) -> ClusterSpec:
     """Return the cluster that manifests describe, every choice made that its control plane would make.
 
-    A source is a file (`Path("-")`: standard input) or a `Text`; the shipped ones are `manifest.shipped_lab(name)`.
+    A source is a file (`Path("-")`: standard input) or a `Text`; shipped ones: `shipped_lab(name)`.
 
     Raises:
         SpecError: every mistake of all sources, in their order.
@@ -40,8 +40,9 @@ def plan_cluster(items: Sequence[Item[Object]], findings: Findings) -> ClusterSp
     """Return the cluster of valid objects; what is wrong between them goes to `findings`."""
     nodes = plan_nodes(_of_kind(items, Node), findings)
     pods = plan_pods(plan_drafts(items, len(nodes), findings), nodes, findings)
-    occupied = Occupied([planned.node for planned in nodes])
-    services, service_cidr = plan_services(_of_kind(items, Service), occupied, findings)
+    services, service_cidr = plan_services(
+        _of_kind(items, Service), [planned.node for planned in nodes], findings
+    )
     slices = plan_slices(_of_kind(items, EndpointSlice), services, pods, findings)
     return ClusterSpec(
         nodes=tuple(planned.node for planned in nodes),

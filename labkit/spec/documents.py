@@ -1,6 +1,7 @@
 """Files -> documents: plain values that know where they stand.
 
-A place is worked out only when something is to be said about it, so a file without mistakes is read at full speed.
+A place is worked out only when something is to be said about it, so a file without mistakes
+is read at full speed.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import json
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.errors import Mistake, SpecError
-from labkit.spec.yamltext import Fault, Position, read_positions, read_yaml
-from labkit.spec.yamltext import Path as ValuePath
+from labkit.spec.yamlplaces import Path as ValuePath
+from labkit.spec.yamlplaces import Position, read_positions
+from labkit.spec.yamltext import Fault, read_yaml
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Sequence
+    from pathlib import Path
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _START = Position((1, 1), (1, 1))
@@ -46,8 +48,12 @@ class Place:
 
 @dataclass(slots=True)
 class Findings:
-    """What the stages find wrong (mistakes) or worth saying (warnings); the only value here that grows."""
+    """What the stages find wrong (mistakes) or worth saying (warnings); the only value here that grows.
 
+    `broken` names objects left out for a mistake of their own: nobody shall complain that they are missing.
+    """
+
+    broken: set[tuple[str, str]] = field(default_factory=set)  # (kind, name)
     _mistakes: list[tuple[Place, Mistake]] = field(default_factory=list)
     _warnings: list[tuple[Place, str]] = field(default_factory=list)
 
@@ -128,8 +134,8 @@ class Document:
 def read_documents(sources: Sequence[Path | Text], findings: Findings) -> list[Document]:
     """Return every document of every source in order; what cannot be read goes to `findings`.
 
-    A source is a file, `Path("-")` for standard input, or a `Text`. YAML may hold several documents, JSON several
-    values one after the other; empty documents are left out, a source without any is a mistake.
+    A source is a file, `Path("-")` for standard input, or a `Text`. YAML may hold several documents, JSON
+    several values one after the other; empty documents are left out, a source without any is a mistake.
     """
     documents: list[Document] = []
     for order, given in enumerate(sources):

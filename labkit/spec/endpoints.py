@@ -1,24 +1,25 @@
 """EndpointSlices: those of the manifests as they are, and for the other Services those that their pods make.
 
-The rules are the endpoint slice controller's (k8s.io/endpointslice v0.30) and, for slices of the manifests, those of
-kube-proxy's own reader (pkg/proxy/endpointslicecache.go).
+The rules are the endpoint slice controller's (k8s.io/endpointslice v0.30) and, for slices of the manifests,
+those of kube-proxy's own reader (pkg/proxy/endpointslicecache.go).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from itertools import count
+from typing import TYPE_CHECKING
 
 from labkit.spec import model, objects
 from labkit.spec.fields import is_ipv4
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.spec.services import PlannedService
-    from labkit.spec.scheduling import PlannedPod
-    from labkit.spec.manifest import Item
-    from labkit.spec.documents import Findings
     from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.spec.documents import Findings
+    from labkit.spec.manifest import Item
+    from labkit.spec.scheduling import PlannedPod
+    from labkit.spec.services import PlannedService
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 LARGEST_SLICE = 100
@@ -30,7 +31,7 @@ def plan_slices(
     pods: Sequence[PlannedPod],
     findings: Findings,
 ) -> tuple[model.EndpointSlice, ...]:
-    """Return the slices of the manifests, then those made for Services that select pods and have none there."""
+    """Return the slices of the manifests, then those of Services that select pods and have none there."""
     pod_at = {planned.pod.address: planned.pod.key for planned in pods}
     given = [read for item in items if (read := _read_slice(item, pod_at, findings))]
     served = {(read.namespace, read.service) for read in given}
@@ -66,8 +67,11 @@ def _read_slice(
         if not address:
             findings.warn(item.place("endpoints", index), "an endpoint without an address is passed over")
         elif not is_ipv4(address):
-            findings.mistake(item.place("endpoints", index, "addresses", 0), f"{address!r} is not an IPv4 address",
-                             "write four numbers of 0-255, such as 10.244.1.7")  # fmt: skip
+            findings.mistake(
+                item.place("endpoints", index, "addresses", 0),
+                f"{address!r} is not an IPv4 address",
+                "write four numbers of 0-255, such as 10.244.1.7",
+            )
         else:
             endpoints.append(_read_endpoint(endpoint, address, item.namespace, pod_at))
     ports = (model.EndpointPort(port.name, port.protocol, port.port) for port in given.ports if port.port)
@@ -101,11 +105,11 @@ def _selected(service: model.Service, pods: Sequence[PlannedPod]) -> list[Planne
 def _make_slices(
     planned: PlannedService, selected: Sequence[PlannedPod], taken: set[tuple[str, str]]
 ) -> Iterator[model.EndpointSlice]:
-    """Yield slices of at most LARGEST_SLICE endpoints; pods on which a named port differs are in slices of their own."""
+    """Yield slices of at most LARGEST_SLICE endpoints, one kind of pod in each: named ports may differ."""
     service = planned.service
     groups: dict[tuple[model.EndpointPort, ...], list[model.Endpoint]] = defaultdict(list)
     for pod in selected:
-        groups[_ports_on(service, pod.pod)].append(_endpoint(pod, planned.publishes_not_ready))
+        groups[_ports_on(service, pod.pod)].append(_endpoint(pod, planned))
     numbers = count(1)
     for ports, endpoints in groups.items():
         for start in range(0, len(endpoints), LARGEST_SLICE):
@@ -119,11 +123,11 @@ def _make_slices(
             yield model.EndpointSlice(service.namespace, name, service.name, ports, part)
 
 
-def _endpoint(planned: PlannedPod, publishes_not_ready: bool) -> model.Endpoint:
+def _endpoint(planned: PlannedPod, service: PlannedService) -> model.Endpoint:
     pod = planned.pod
     return model.Endpoint(
         address=pod.address,
-        ready=publishes_not_ready or (pod.ready and not planned.terminating),
+        ready=service.publishes_not_ready or (pod.ready and not planned.terminating),
         serving=pod.ready,
         terminating=planned.terminating,
         node=pod.node,
@@ -159,5 +163,7 @@ def _warn_about_targets(planned: PlannedService, selected: Sequence[PlannedPod],
         return
     for index, port in enumerate(service.ports):
         if not any(_target_on(port, pod.pod) for pod in selected):
-            findings.warn(item.place("spec", "ports", index, "targetPort"),
-                          f"no pod of Service {service.name} has a {port.protocol} port named {port.target_port}")  # fmt: skip
+            findings.warn(
+                item.place("spec", "ports", index, "targetPort"),
+                f"no pod of Service {service.name} has a {port.protocol} port named {port.target_port}",
+            )

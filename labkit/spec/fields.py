@@ -1,4 +1,4 @@
-"""The field types of Kubernetes objects: text, numbers and addresses with the API's own rules.
+"""The field types of Kubernetes objects: text, numbers, addresses and durations with the API's own rules.
 
 Names and labels: apimachinery's validation package (RFC 1123, RFC 1035, IANA service names).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
 from pydantic.alias_generators import to_camel
@@ -112,7 +112,10 @@ def _labels(labels: Mapping[str, str]) -> Mapping[str, str]:
                 f"{key!r} is not a label's key", "letters, digits, - _ . and an optional prefix with /"
             )
         if not _LABEL_VALUE.fullmatch(value):
-            raise refusal(f"{value!r} is not a label's value", "at most 63 letters, digits, - _ . starting and ending in a letter or digit")  # fmt: skip
+            raise refusal(
+                f"{value!r} is not a label's value",
+                "at most 63 of letters, digits, - _ . with a letter or digit at both ends",
+            )
     return labels
 
 
@@ -128,7 +131,8 @@ def ipv4_network(text: str) -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network(text, strict=False)
 
 
-def _cidr(text: str) -> str:
+def cidr(text: str) -> str:
+    """Return `text` if it is a CIDR of either family, refuse it otherwise."""
     try:
         if ":" in text:
             ipaddress.IPv6Network(text, strict=False)
@@ -150,6 +154,46 @@ def lowered_protocol(value: Any) -> Any:
     return value
 
 
+_DURATION = re.compile(r"([-+]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|[-+]?0")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Return a Go duration such as `1m30s` in seconds (time.ParseDuration).
+
+    Raises:
+        ValueError: if it is none.
+
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError(text)
+    total = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    return -total if text.startswith("-") else total
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal(f"{value} has no unit", f"write {value}s")
+    if not isinstance(value, str):
+        return value
+    try:
+        given = seconds(value)
+    except ValueError:
+        raise refusal(
+            f"{value!r} is not a duration", "write a number with a unit, such as 30s or 1m30s"
+        ) from None
+    if given < 0:
+        raise refusal(f"{value!r} is negative", "write 0s or more")
+    return given
+
+
+def _some_time(given: float) -> float:
+    if not given:
+        raise refusal("cannot be 0", "write a duration such as 30s")
+    return given
+
+
 _ALPHANUMERIC = "lower-case letters, digits and hyphens, starting and ending in a letter or digit"
 _dns_label = _matching(_LABEL, 63, "a name", _ALPHANUMERIC)
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
@@ -161,10 +205,13 @@ DnsSubdomain = Annotated[
     str, AfterValidator(_matching(_SUBDOMAIN, 253, "a name", f"{_ALPHANUMERIC}; dots between such parts"))
 ]
 Ipv4 = Annotated[str, AfterValidator(_ipv4)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
+Cidr = Annotated[str, AfterValidator(cidr)]
 Port = Annotated[int, AfterValidator(_port)]
 PortOrNone = Annotated[int, AfterValidator(_port_or_none)]  # 0 means none, as in Go
 PortReference = Annotated[int | str, BeforeValidator(_port_reference)]
 PortName = Annotated[str, AfterValidator(_port_name)]
 Labels = Annotated[dict[str, str], AfterValidator(_labels)]
 Annotations = dict[str, str]
+EMPTY: Final[dict[str, str]] = {}
+Duration = Annotated[float, BeforeValidator(_duration)]
+Period = Annotated[float, BeforeValidator(_duration), AfterValidator(_some_time)]

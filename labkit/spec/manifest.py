@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Generic, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,18 +19,18 @@ from labkit.spec.spelling import misspelt_fields
 from labkit.spec.wording import dotted, nearest, shown, worded
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io"])
-Made = TypeVar("Made", bound=Object, covariant=True)
+Made_co = TypeVar("Made_co", bound=Object, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Item(Generic[Made]):
+class Item(Generic[Made_co]):
     """One object of a manifest and the document it was read from."""
 
-    object: Made
+    object: Made_co
     document: Document = field(repr=False)
 
     @property
@@ -48,6 +48,11 @@ class Item(Generic[Made]):
         """The object's namespace."""
         return self.object.metadata.namespace
 
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
     def place(self, *path: str | int) -> Place:
         """Return where the value at `path` of the object stands."""
         return self.document.place(*path)
@@ -56,7 +61,7 @@ class Item(Generic[Made]):
 def read_objects(sources: Sequence[Path | Text], findings: Findings) -> list[Item[Object]]:
     """Return the objects of all sources in order, each of a known kind and valid by itself.
 
-    What is wrong goes to `findings`: unreadable text, missing and ill-typed fields, misspelt ones, objects given twice.
+    What is wrong goes to `findings`: unreadable text, missing, wrong and misspelt fields, twins.
     Objects with mistakes are left out.
     """
     items: list[Item[Object]] = []
@@ -108,8 +113,11 @@ def _flattened(document: Document, findings: Findings) -> Iterator[Document]:
     """Yield the document itself, or the items of a `List` (or `ServiceList` and the like)."""
     value = document.value
     if not isinstance(value, dict):
-        findings.mistake(document.place(), f"a Kubernetes object is a mapping, not {shown(value)}",
-                         "start with apiVersion: and kind:")  # fmt: skip
+        findings.mistake(
+            document.place(),
+            f"a Kubernetes object is a mapping, not {shown(value)}",
+            "start with apiVersion: and kind:",
+        )
         return
     kind = value.get("kind")
     if not (isinstance(kind, str) and kind.endswith("List") and "items" in value):
@@ -140,7 +148,7 @@ def _kind(document: Document, findings: Findings) -> str:
             wrong = f"{key} must be text, not {shown(value[key])}" if value.get(key) else f"{key} is missing"
             findings.mistake(document.place(key), wrong, "every object starts with apiVersion and kind")
             return ""
-    kind, version = value["kind"], value["apiVersion"]
+    kind, version = str(value["kind"]), str(value["apiVersion"])
     group = version.rpartition("/")[0]
     if group not in _LAB_GROUPS:
         return f"{kind}.{group}" if kind in KINDS else kind
@@ -173,8 +181,14 @@ def _item(model: type[Object], document: Document, findings: Findings) -> list[I
         for details in error.errors(include_url=False):
             if details["loc"] not in meant_paths:
                 findings.mistake(document.place(*details["loc"]), *worded(details))
+        findings.broken.add((model.__name__, _name(document.value)))
         return []
     return [] if misspelt else [Item(made, document)]
+
+
+def _name(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
 
 def _without_twins(items: list[Item[Object]], findings: Findings) -> list[Item[Object]]:
@@ -184,6 +198,9 @@ def _without_twins(items: list[Item[Object]], findings: Findings) -> list[Item[O
         other = first.setdefault((item.kind, namespace, item.name), item)
         if other is not item:
             called = f"{item.kind} {namespace}/{item.name}" if namespace else f"{item.kind} {item.name}"
-            findings.mistake(item.place("metadata", "name"), f"{called} is given twice",
-                             f"the first is at {other.place('metadata', 'name')}")  # fmt: skip
+            findings.mistake(
+                item.place("metadata", "name"),
+                f"{called} is given twice",
+                f"the first is at {other.place('metadata', 'name')}",
+            )
     return list(first.values())

@@ -1,7 +1,7 @@
 """Nodes: their addresses, the addresses of their pods, and which of them take pods.
 
-Without any Node there are two. Addresses that a manifest does not give come from `NODE_RANGE` and `POD_RANGE`, in the
-order of the nodes, as a kind cluster with flannel would give them.
+Without any Node there are two. Addresses that a manifest does not give come from `NODE_RANGE` and
+`POD_RANGE`, in the order of the nodes, as a kind cluster with flannel would give them.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.fields import ipv4_network, is_ipv4
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.spec.objects import Node
-    from labkit.spec.manifest import Item
-    from labkit.spec.documents import Findings, Place
     from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.spec.documents import Findings, Place
+    from labkit.spec.manifest import Item
+    from labkit.spec.objects import Node
 
 NODE_RANGE = IPv4Network("172.18.0.0/16")
 POD_RANGE = IPv4Network("10.244.0.0/16")
@@ -66,8 +67,11 @@ def plan_nodes(items: Sequence[Item[Node]], findings: Findings) -> tuple[Planned
     for item in items:
         network = networks.get(item.name) or next(free_networks, None)
         if network is None:
-            findings.mistake(item.place(), f"no pod CIDR is left for node {item.name} in {POD_RANGE}",
-                             "give it one in spec.podCIDR")  # fmt: skip
+            findings.mistake(
+                item.place(),
+                f"no pod CIDR is left for node {item.name} in {POD_RANGE}",
+                "give it one in spec.podCIDR",
+            )
             break
         address = addresses.get(item.name) or next(free_addresses)
         node = model.Node(item.name, address, str(network), item.object.metadata.labels)
@@ -77,7 +81,7 @@ def plan_nodes(items: Sequence[Item[Node]], findings: Findings) -> tuple[Planned
 
 
 def pod_cidr_of(nodes: Sequence[PlannedNode]) -> str:
-    """Return the cluster's pod CIDR: POD_RANGE, or the smallest network around nodes that have theirs elsewhere."""
+    """Return the cluster's pod CIDR: POD_RANGE, or the smallest around nodes that have theirs elsewhere."""
     if all(node.network.subnet_of(POD_RANGE) for node in nodes):
         return str(POD_RANGE)
     around = nodes[0].network
@@ -87,7 +91,7 @@ def pod_cidr_of(nodes: Sequence[PlannedNode]) -> str:
 
 
 def pod_addresses(network: IPv4Network) -> Iterator[str]:
-    """Yield the addresses that pods of a node may get: all but the gateway's and those of the lab's clients."""
+    """Yield the addresses that pods of a node may get: all but the gateway's and the lab's clients'."""
     first, last = int(network.network_address), network.num_addresses - 2
     return (
         str(IPv4Address(first + offset)) for offset in range(FIRST_POD, last + 1) if offset not in CLIENTS
@@ -97,7 +101,7 @@ def pod_addresses(network: IPv4Network) -> Iterator[str]:
 def _default_nodes() -> Iterator[PlannedNode]:
     networks, addresses = _free_networks(()), _free_addresses(frozenset())
     for name, network, address in zip(DEFAULT_NODES, networks, addresses, strict=False):
-        yield PlannedNode(model.Node(name, address, str(network)))
+        yield PlannedNode(model.Node(name, address, str(network), {}))
 
 
 def _free_networks(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
@@ -125,8 +129,11 @@ def _given_addresses(items: Sequence[Item[Node]], findings: Findings) -> dict[st
     given: dict[str, str] = {}
     first: dict[str, str] = {}
     for item in items:
-        internal = [(index, address.address) for index, address in enumerate(item.object.status.addresses)
-                    if address.type == "InternalIP" and ":" not in address.address]  # fmt: skip
+        internal = [
+            (index, address.address)
+            for index, address in enumerate(item.object.status.addresses)
+            if address.type == "InternalIP" and ":" not in address.address
+        ]
         if not internal:
             continue
         index, address = internal[0]
@@ -152,17 +159,26 @@ def _given_networks(items: Sequence[Item[Node]], findings: Findings) -> dict[str
         written = [cidr for cidr in (spec.pod_cidr, *spec.pod_cidrs) if cidr and ":" not in cidr]
         if not written:
             if spec.pod_cidr or spec.pod_cidrs:
-                findings.mistake(_network_place(item), f"node {item.name} has IPv6 pods only: the lab speaks IPv4",
-                                 "give it an IPv4 podCIDR")  # fmt: skip
+                findings.mistake(
+                    _network_place(item),
+                    f"node {item.name} has IPv6 pods only: the lab speaks IPv4",
+                    "give it an IPv4 podCIDR",
+                )
             continue
         network = ipv4_network(written[0])
         if network.prefixlen > SMALLEST_POD_NETWORK or network.prefixlen < 8:
-            findings.mistake(_network_place(item), f"{network} does not fit a node of the lab",
-                             "give it a network between /8 and /24: the lab's clients need addresses in it, too")  # fmt: skip
+            findings.mistake(
+                _network_place(item),
+                f"{network} does not fit a node of the lab",
+                "give it a network between /8 and /24: the lab's clients need addresses in it, too",
+            )
         other = next((name for name, taken in given.items() if taken.overlaps(network)), "")
         if other:
-            findings.mistake(_network_place(item), f"{network} overlaps node {other}'s {given[other]}",
-                             "give each node its own podCIDR")  # fmt: skip
+            findings.mistake(
+                _network_place(item),
+                f"{network} overlaps node {other}'s {given[other]}",
+                "give each node its own podCIDR",
+            )
         given[item.name] = network
     return given
 
@@ -176,6 +192,8 @@ def _refuse_addresses_in_networks(nodes: Sequence[PlannedNode], findings: Findin
         address = IPv4Address(planned.node.address)
         inside = next((other.node for other in nodes if address in other.network), None)
         if inside is not None and planned.item is not None:
-            findings.mistake(planned.item.place("status", "addresses"),
-                             f"{address} lies in node {inside.name}'s pod CIDR {inside.pod_cidr}",
-                             "keep nodes and pods in networks of their own")  # fmt: skip
+            findings.mistake(
+                planned.item.place("status", "addresses"),
+                f"{address} lies in node {inside.name}'s pod CIDR {inside.pod_cidr}",
+                "keep nodes and pods in networks of their own",
+            )

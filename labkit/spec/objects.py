@@ -1,4 +1,4 @@
-"""The Kubernetes objects that the lab understands, as the API defines them (v1, apps/v1, discovery.k8s.io/v1).
+"""The Kubernetes objects that the lab understands, as the API defines them.
 
 Only fields that mean something to the lab are declared; the others of a real manifest are let through unread.
 """
@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from labkit.spec.fields import (
+    EMPTY,
     Annotations,
     Cidr,
     DnsLabel,
@@ -43,8 +44,8 @@ class Metadata(Fields):
 
     name: DnsSubdomain
     namespace: DnsLabel = "default"
-    labels: Labels = {}
-    annotations: Annotations = {}
+    labels: Labels = EMPTY
+    annotations: Annotations = EMPTY
     owner_references: Many[OwnerReference] = ()
     deletion_timestamp: Any = None
 
@@ -79,8 +80,8 @@ class Taint(Fields):
 class NodeSpec(Fields):
     """A node's addresses for pods, and whether it takes any."""
 
-    pod_cidr: Cidr | None = Field(None, alias="podCIDR")
-    pod_cidrs: Many[Cidr] = Field((), alias="podCIDRs")
+    pod_cidr: Cidr | None = Field(default=None, alias="podCIDR")
+    pod_cidrs: Many[Cidr] = Field(default=(), alias="podCIDRs")
     unschedulable: bool = False
     taints: Many[Taint] = ()
 
@@ -118,7 +119,7 @@ class PodSpec(Fields):
 
     containers: Annotated[Many[Container], Field(min_length=1)]
     node_name: str = ""
-    node_selector: Labels = {}
+    node_selector: Labels = EMPTY
     host_network: bool = False
 
 
@@ -132,7 +133,7 @@ class Condition(Fields):
 class PodStatus(Fields):
     """What a running cluster knows of a pod."""
 
-    pod_ip: str = Field("", alias="podIP")
+    pod_ip: str = Field(default="", alias="podIP")
     phase: Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"] = "Running"
     conditions: Many[Condition] = ()
 
@@ -147,8 +148,8 @@ class Pod(Object):
 class TemplateMetadata(Fields):
     """A pod template's metadata: pods get their names from their owner."""
 
-    labels: Labels = {}
-    annotations: Annotations = {}
+    labels: Labels = EMPTY
+    annotations: Annotations = EMPTY
 
 
 class PodTemplate(Fields):
@@ -169,7 +170,7 @@ class Requirement(Fields):
 class LabelSelector(Fields):
     """Which labels an object must have."""
 
-    match_labels: Labels = {}
+    match_labels: Labels = EMPTY
     match_expressions: Many[Requirement] = ()
 
 
@@ -240,19 +241,19 @@ class ClientIpConfig(Fields):
 class SessionAffinityConfig(Fields):
     """The settings of sessionAffinity ClientIP."""
 
-    client_ip: ClientIpConfig = Field(ClientIpConfig(), alias="clientIP")
+    client_ip: ClientIpConfig = Field(default=ClientIpConfig(), alias="clientIP")
 
 
 class ServiceSpec(Fields):
     """What a Service offers and how. Addresses that kube-proxy itself judges stay text."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
-    cluster_ip: str = Field("", alias="clusterIP")
-    cluster_ips: Many[str] = Field((), alias="clusterIPs")
+    cluster_ip: str = Field(default="", alias="clusterIP")
+    cluster_ips: Many[str] = Field(default=(), alias="clusterIPs")
     ip_families: Many[Literal["IPv4", "IPv6"]] = ()
     ports: Many[ServicePort] = ()
-    selector: Labels = {}
-    external_ips: Many[str] = Field((), alias="externalIPs")
+    selector: Labels = EMPTY
+    external_ips: Many[str] = Field(default=(), alias="externalIPs")
     load_balancer_source_ranges: Many[str] = ()
     external_traffic_policy: Policy = "Cluster"
     internal_traffic_policy: Policy = "Cluster"

@@ -8,24 +8,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.objects import (
     DaemonSet,
+    Deployment,
     LabelSelector,
     Object,
     Pod,
     PodSpec,
+    ReplicaSet,
     Requirement,
     StatefulSet,
     WorkloadSpec,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.spec.manifest import Item
-    from labkit.spec.documents import Findings, Place
     from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.spec.documents import Findings, Place
+    from labkit.spec.manifest import Item
 
 WEIGHT_ANNOTATION = "labkit.dev/weight"
 HEAVIEST = 65_535
@@ -35,7 +38,7 @@ HEAVIEST = 65_535
 class PodDraft:
     """A pod before it has a node and an address; `address` is set where the manifest gives one.
 
-    `path` leads to the pod's template in its document. `on_every_node` is a DaemonSet's pod, one for each node it fits.
+    `path` leads to the pod's template in its document. `on_every_node`: a DaemonSet's pod, one for each node.
     """
 
     item: Item[Object] = field(repr=False)
@@ -69,19 +72,23 @@ class PodDraft:
 
 
 def plan_drafts(items: Sequence[Item[Object]], node_count: int, findings: Findings) -> list[PodDraft]:
-    """Return every pod that the objects ask for, in their order; a DaemonSet's once for each of `node_count` nodes."""
-    written = {
-        id(item): _written_pod(item, item.object, findings) for item in items if isinstance(item.object, Pod)
-    }
-    taken = {(draft.namespace, draft.name) for draft in written.values() if draft}
+    """Return every pod that the objects ask for, in order; a DaemonSet's `node_count` times."""
+    taken = {(item.namespace, item.name) for item in items if isinstance(item.object, Pod)}
     owned = _owned(items)
     drafts: list[PodDraft] = []
     for item in items:
-        draft = written.get(id(item))
-        if draft is not None:
-            drafts.append(draft)
-        elif isinstance(spec := getattr(item.object, "spec", None), WorkloadSpec):
-            drafts += _workload_pods(item, spec, owned[_key(item)], node_count, taken, findings)
+        made = item.object
+        if isinstance(made, Pod) and _runs(made):
+            drafts.append(_written_pod(item, made, findings))
+        elif isinstance(made, DaemonSet | Deployment | ReplicaSet | StatefulSet):
+            wanted = node_count if isinstance(made, DaemonSet) else made.spec.replicas
+            first = made.spec.ordinals.start if isinstance(made, StatefulSet) else 1
+            draft = _template_draft(item, made.spec, findings)
+            missing = range(wanted - owned[item.namespace, item.kind, item.name])
+            names = _free_names(item, first, taken)
+            pods = [replace(draft, name=name) for _, name in zip(missing, names, strict=False)]
+            taken.update((pod.namespace, pod.name) for pod in pods)
+            drafts += pods
     return drafts
 
 
@@ -100,9 +107,8 @@ def _meets(requirement: Requirement, labels: Mapping[str, str]) -> bool:
     return (value is not None) == (requirement.operator == "Exists")
 
 
-def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft | None:
-    if pod.status.phase in ("Succeeded", "Failed"):
-        return None
+def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft:
+    _warn_of_host_network(item, pod.spec, findings)
     ready = next(
         (condition.status == "True" for condition in pod.status.conditions if condition.type == "Ready"), True
     )
@@ -121,40 +127,45 @@ def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft |
     )
 
 
-def _workload_pods(
-    item: Item[Object],
-    spec: WorkloadSpec,
-    existing: int,
-    node_count: int,
-    taken: set[tuple[str, str]],
-    findings: Findings,
-) -> Iterator[PodDraft]:
-    path, template = ("spec", "template"), spec.template
-    if not selects(spec.selector, template.metadata.labels):
-        findings.mistake(item.place("spec", "selector"), f"{item.kind} {item.name} does not select its own pods",
-                         "write the same labels in spec.selector.matchLabels and spec.template.metadata.labels")  # fmt: skip
-    elif not spec.selector.match_labels and not spec.selector.match_expressions:
-        findings.mistake(item.place("spec", "selector"), f"{item.kind} {item.name} selects every pod there is",
-                         "write labels in spec.selector.matchLabels")  # fmt: skip
-    on_every_node = isinstance(item.object, DaemonSet)
-    wanted = node_count if on_every_node else getattr(spec, "replicas", 1)
-    draft = PodDraft(
+def _runs(pod: Pod) -> bool:
+    return pod.status.phase not in ("Succeeded", "Failed")
+
+
+def _free_names(item: Item[Object], first: int, taken: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield `web-1`, `web-2` ... from `first` on, but for names that a pod written out has."""
+    names = (f"{item.name}-{number}" for number in count(first))
+    return (name for name in names if (item.namespace, name) not in taken)
+
+
+def _template_draft(item: Item[Object], spec: WorkloadSpec, findings: Findings) -> PodDraft:
+    """Return the draft that all pods of a workload share; their names are still missing."""
+    template, selector = spec.template, spec.selector
+    place = ("spec", "selector")
+    if not selector.match_labels and not selector.match_expressions:
+        wrong = f"{item.kind} {item.name} selects every pod there is"
+        findings.mistake(item.place(*place), wrong, "write labels in spec.selector.matchLabels")
+    elif not selects(selector, template.metadata.labels):
+        wrong = f"{item.kind} {item.name} does not select its own pods"
+        same = "write the same labels in spec.selector.matchLabels and spec.template.metadata.labels"
+        findings.mistake(item.place(*place), wrong, same)
+    _warn_of_host_network(item, template.spec, findings)
+    return PodDraft(
         item=item,
-        path=path,
+        path=("spec", "template"),
         name="",
         labels=template.metadata.labels,
         spec=template.spec,
-        weight=_weight(item, path, template.metadata.annotations, findings),
+        weight=_weight(item, ("spec", "template"), template.metadata.annotations, findings),
         owner=f"{item.kind}/{item.name}",
-        on_every_node=on_every_node,
+        on_every_node=isinstance(item.object, DaemonSet),
     )
-    numbers = count(getattr(spec, "ordinals").start if isinstance(item.object, StatefulSet) else 1)
-    for _ in range(wanted - existing):
-        name = next(
-            name for number in numbers if (item.namespace, name := f"{item.name}-{number}") not in taken
+
+
+def _warn_of_host_network(item: Item[Object], spec: PodSpec, findings: Findings) -> None:
+    if spec.host_network:
+        findings.warn(
+            item.place("spec"), f"{item.kind} {item.name}: hostNetwork is ignored, pods get addresses"
         )
-        taken.add((item.namespace, name))
-        yield replace(draft, name=name)
 
 
 def _weight(
@@ -163,23 +174,22 @@ def _weight(
     text = annotations.get(WEIGHT_ANNOTATION, "1")
     if text.isdecimal() and text.isascii() and len(text) < 10 and int(text) <= HEAVIEST:
         return int(text)
-    findings.mistake(item.place(*path, "metadata", "annotations", WEIGHT_ANNOTATION),
-                     f"{text!r} is not a weight", f"write a whole number of 0-{HEAVIEST} in quotes")  # fmt: skip
+    findings.mistake(
+        item.place(*path, "metadata", "annotations", WEIGHT_ANNOTATION),
+        f"{text!r} is not a weight",
+        f"write a whole number of 0-{HEAVIEST} in quotes",
+    )
     return 1
 
 
-def _key(item: Item[Object]) -> tuple[str, str, str]:
-    return item.namespace, item.kind, item.name
-
-
 def _owned(items: Sequence[Item[Object]]) -> Counter[tuple[str, str, str]]:
-    """Return how many pods each workload already has: its own, and those of a ReplicaSet that it owns."""
+    """Return how many pods each workload already has: its own, and those that its ReplicaSets ask for."""
     owned: Counter[tuple[str, str, str]] = Counter()
-    for kind in (Pod, Object):
-        for item in items:
-            if isinstance(item.object, Pod) is not (kind is Pod):
-                continue
-            number = 1 if kind is Pod else getattr(getattr(item.object, "spec", None), "replicas", 0)
-            for owner in item.object.metadata.owner_references:
-                owned[item.namespace, owner.kind, owner.name] += number
+    for item in items:
+        made = item.object
+        number = (
+            made.spec.replicas if isinstance(made, ReplicaSet) else int(isinstance(made, Pod) and _runs(made))
+        )
+        for owner in made.metadata.owner_references:
+            owned[item.namespace, owner.kind, owner.name] += number
     return owned

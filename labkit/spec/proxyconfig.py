@@ -1,20 +1,19 @@
 """KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) -> ProxyConfig, with kube-proxy v1.30's defaults.
 
-Fields, defaults and checks: pkg/proxy/apis/config (v1alpha1/types.go, defaults.go, validation.go). Fields without a
-meaning in the lab are accepted and left unread; a field that kube-proxy does not have is a mistake.
+Fields, defaults and checks: pkg/proxy/apis/config (v1alpha1/types.go, defaults.go, validation.go). Fields
+without a meaning in the lab are accepted and left unread; a field that kube-proxy does not have is a mistake.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from labkit.errors import SpecError
 from labkit.spec.documents import Document, Findings, Text, read_documents
-from labkit.spec.fields import Cidr, Fields, Many, is_ipv4, refusal
+from labkit.spec.fields import Cidr, Duration, Fields, Many, Period, cidr, is_ipv4, refusal
 from labkit.spec.wording import dotted, nearest, shown, worded
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class DetectLocal:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """A KubeProxyConfiguration with every default filled in. `mode` "" is the platform's own choice, iptables."""
+    """A KubeProxyConfiguration with every default filled in. `mode` "" is the platform's: iptables."""
 
     mode: Mode = ""
     cluster_cidr: str = ""
@@ -99,50 +98,9 @@ class ProxyConfig:
     conntrack: ConntrackConfig = ConntrackConfig()
 
 
-_DURATION = re.compile(r"([-+]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|[-+]?0")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(text: str) -> float:
-    """Return a Go duration such as `1m30s` in seconds (time.ParseDuration).
-
-    Raises:
-        ValueError: if it is none.
-
-    """
-    if not _DURATION.fullmatch(text):
-        raise ValueError(text)
-    total = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
-    return -total if text.startswith("-") else total
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise refusal(f"{value} has no unit", f"write {value}s")
-    if not isinstance(value, str):
-        return value
-    try:
-        given = seconds(value)
-    except ValueError:
-        raise refusal(
-            f"{value!r} is not a duration", "write a number with a unit, such as 30s or 1m30s"
-        ) from None
-    if given < 0:
-        raise refusal(f"{value!r} is negative", "write 0s or more")
-    return given
-
-
-def _some_time(given: float) -> float:
-    if not given:
-        raise refusal("cannot be 0", "write a duration such as 30s")
-    return given
-
-
 def _cluster_cidr(text: str) -> str:
     for part in text.split(",") if text else ():
-        if not re.fullmatch(r"[0-9.]+/\d{1,2}|[0-9a-fA-F:.]+/\d{1,3}", part.strip()):
-            raise refusal(f"{part!r} is not a CIDR", "write a network such as 10.244.0.0/16")
+        cidr(part.strip())
     return text
 
 
@@ -152,8 +110,6 @@ def _address(text: str) -> str:
     return text
 
 
-Duration = Annotated[float, BeforeValidator(_duration)]
-Period = Annotated[float, BeforeValidator(_duration), AfterValidator(_some_time)]
 Bit = Annotated[int, Field(ge=0, le=31)]
 Unread = Any
 
@@ -176,7 +132,7 @@ class _Ipvs(_Block):
     sync_period: Period = 30.0
     min_sync_period: Duration = 0.0
     scheduler: str = ""
-    exclude_cidrs: Many[Cidr] = Field((), alias="excludeCIDRs")
+    exclude_cidrs: Many[Cidr] = Field(default=(), alias="excludeCIDRs")
     strict_arp: bool = Field(default=False, alias="strictARP")
     tcp_timeout: Duration = 0.0
     tcp_fin_timeout: Duration = 0.0
@@ -209,7 +165,7 @@ class _Configuration(_Block):
     api_version: Literal["kubeproxy.config.k8s.io/v1alpha1"]
     kind: Literal["KubeProxyConfiguration"]
     mode: Mode = ""
-    cluster_cidr: Annotated[str, AfterValidator(_cluster_cidr)] = Field("", alias="clusterCIDR")
+    cluster_cidr: Annotated[str, AfterValidator(_cluster_cidr)] = Field(default="", alias="clusterCIDR")
     hostname_override: str = ""
     bind_address: Annotated[str, AfterValidator(_address)] = "0.0.0.0"
     node_port_addresses: Many[Cidr] = ()
@@ -277,7 +233,7 @@ def _configuration(document: Document, findings: Findings) -> _Configuration | N
 def _suggestion(path: tuple[str | int, ...]) -> str:
     block: type[Fields] = _Configuration
     for step in path[:-1]:
-        block = block.model_fields[str(step)].annotation  # type: ignore[assignment] # blocks hold nothing but blocks
+        block = block.model_fields[str(step)].annotation  # type: ignore[assignment] # it is a block
     names = [field.alias or name for name, field in block.model_fields.items()]
     meant = nearest(str(path[-1]), names)
     return f"did you mean {meant}?" if meant else "remove it"
@@ -286,16 +242,22 @@ def _suggestion(path: tuple[str | int, ...]) -> str:
 def _check(made: _Configuration, document: Document, findings: Findings) -> None:
     for name, block in (("iptables", made.iptables), ("ipvs", made.ipvs), ("nftables", made.nftables)):
         if block.min_sync_period > block.sync_period:
-            findings.mistake(document.place(name, "minSyncPeriod"), f"{name}.minSyncPeriod is more than syncPeriod",
-                             f"at most {block.sync_period:g}s")  # fmt: skip
+            findings.mistake(
+                document.place(name, "minSyncPeriod"),
+                f"{name}.minSyncPeriod is more than syncPeriod",
+                f"at most {block.sync_period:g}s",
+            )
     needed = {
         "BridgeInterface": ("bridgeInterface", made.detect_local.bridge_interface),
         "InterfaceNamePrefix": ("interfaceNamePrefix", made.detect_local.interface_name_prefix),
     }
     field, value = needed.get(made.detect_local_mode, ("", "unused"))
     if not value:
-        findings.mistake(document.place("detectLocalMode"), f"detectLocalMode {made.detect_local_mode} needs a name",
-                         f"write it in detectLocal.{field}")  # fmt: skip
+        findings.mistake(
+            document.place("detectLocalMode"),
+            f"detectLocalMode {made.detect_local_mode} needs a name",
+            f"write it in detectLocal.{field}",
+        )
 
 
 def _config(made: _Configuration) -> ProxyConfig:
@@ -322,7 +284,7 @@ def _config(made: _Configuration) -> ProxyConfig:
             ipvs.udp_timeout,
             ipvs.sync_period,
             ipvs.min_sync_period,
-        ),  # fmt: skip
+        ),
         nftables=NftablesConfig(nft.masquerade_all, nft.masquerade_bit, nft.sync_period, nft.min_sync_period),
         detect_local_mode=made.detect_local_mode or "ClusterCIDR",
         detect_local=DetectLocal(made.detect_local.bridge_interface, made.detect_local.interface_name_prefix),
@@ -334,5 +296,5 @@ def _config(made: _Configuration) -> ProxyConfig:
             conntrack.tcp_be_liberal,
             conntrack.udp_timeout,
             conntrack.udp_stream_timeout,
-        ),  # fmt: skip
+        ),
     )

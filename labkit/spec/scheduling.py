@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.fields import is_ipv4
 from labkit.spec.nodes import CLIENTS, FIRST_POD, PlannedNode, pod_addresses
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.spec.pods import PodDraft
-    from labkit.spec.documents import Findings
     from collections.abc import Iterator, Sequence
+
+    from labkit.spec.documents import Findings
+    from labkit.spec.pods import PodDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ def plan_pods(
         address = draft.address if draft.address in given else next(free[name], "")
         if not address and name not in full:
             full.add(name)
-            findings.mistake(draft.place(), f"node {name} has no address left for {draft.name} in {planned.network}",
-                             "ask for fewer pods, add nodes, or give the node a larger podCIDR")  # fmt: skip
+            findings.mistake(
+                draft.place(),
+                f"node {name} has no address left for {draft.name} in {planned.network}",
+                "ask for fewer pods, add nodes, or give the node a larger podCIDR",
+            )
         pods.append(PlannedPod(_pod(draft, name, address), draft.terminating))
     return tuple(pods)
 
@@ -66,7 +70,7 @@ def _place_all(
     drafts: Sequence[PodDraft], nodes: Sequence[PlannedNode], findings: Findings
 ) -> list[tuple[PodDraft, PlannedNode]]:
     scheduler = _Scheduler(nodes, findings)
-    # Pods that name their node count first, so that the others spread around them whatever the order of the documents.
+    # Pods that name their node come first, so that the others spread around them in whatever order.
     bound = {index: node for index, draft in enumerate(drafts) if (node := scheduler.bind(draft))}
     placed = []
     for index, draft in enumerate(drafts):
@@ -77,7 +81,7 @@ def _place_all(
 
 
 class _Scheduler:
-    """Puts each pod on the node that has the fewest of its owner's pods, then the fewest pods, then comes first."""
+    """Puts a pod on the node with the fewest of its owner's pods, then the fewest pods, then the first."""
 
     def __init__(self, nodes: Sequence[PlannedNode], findings: Findings) -> None:
         self._nodes = nodes
@@ -99,15 +103,19 @@ class _Scheduler:
     def choose(self, draft: PodDraft) -> PlannedNode | None:
         """Return the node for a pod that names none, or None (said once for each workload)."""
         if draft.spec.node_name:
-            known = ", ".join(self._by_name)
-            self._findings.mistake(draft.place("spec", "nodeName"), f"there is no node {draft.spec.node_name!r}",
-                                   f"nodes: {known}")  # fmt: skip
+            self._refuse_node(draft)
             return None
         fitting = [node for node in self._nodes if self._fits(draft, node)]
         if not fitting:
             self._warn_pending(draft)
             return None
         return self._count(draft, min(fitting, key=lambda node: self._load(draft, node)))
+
+    def _refuse_node(self, draft: PodDraft) -> None:
+        name = draft.spec.node_name
+        if ("Node", name) not in self._findings.broken:
+            known = f"nodes: {', '.join(self._by_name)}"
+            self._findings.mistake(draft.place("spec", "nodeName"), f"there is no node {name!r}", known)
 
     def _fits(self, draft: PodDraft, planned: PlannedNode) -> bool:
         if not planned.has_labels(draft.spec.node_selector):
@@ -143,7 +151,7 @@ class _Scheduler:
 
 
 def _given_addresses(placed: Sequence[tuple[PodDraft, PlannedNode]], findings: Findings) -> dict[str, str]:
-    """Return the addresses that pods bring with them, each with its pod; say what is wrong with the others."""
+    """Return the addresses that pods bring with them, each with its pod; find what is wrong with others."""
     given: dict[str, str] = {}
     for draft, planned in placed:
         if not draft.address:

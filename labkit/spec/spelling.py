@@ -1,13 +1,13 @@
 """Keys that are nearly a field's name: the lab lets unknown fields through, but not misspelt ones.
 
-A real object has a hundred fields that mean nothing to the lab; `targetport:` or `selctor:` silently ignored would
-cost its writer an evening.
+A real object has a hundred fields that mean nothing to the lab; `targetport:` or `selctor:` silently ignored
+would cost its writer an evening.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, get_args, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
@@ -55,7 +55,7 @@ def misspelt_fields(model: type[BaseModel], value: Any, path: Path = ()) -> list
 
 @cache
 def _fields(model: type[BaseModel]) -> Mapping[str, type[BaseModel] | None]:
-    """Return the fields of a model by their names in manifests, each with the model of what stands below it."""
+    """Return the fields of a model by their names in manifests, each with the model of what is below."""
     return {field.alias or name: _model_in(field.annotation) for name, field in model.model_fields.items()}
 
 

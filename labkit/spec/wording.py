@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
     from collections.abc import Iterable
+
+    from pydantic_core import ErrorDetails
 
 _NEEDED = {
     "int_type": "a whole number",
@@ -28,21 +28,24 @@ def worded(error: ErrorDetails) -> tuple[str, str]:
     """Return (what is wrong, what to do) for one of pydantic's error details."""
     name, kind, given = dotted(error["loc"]), error["type"], error["input"]
     context = error.get("ctx", {})
-    if kind == "labkit":
-        return f"{name}: {context['message']}", context["todo"]
-    if kind == "missing":
-        return f"{name} is missing", "every object of this kind needs it"
-    if kind == "literal_error":
-        return _not_allowed(name, given, re.findall(r"'([^']*)'", str(context["expected"])))
-    if kind in _NEEDED:
-        return f"{name} must be {_NEEDED[kind]}, not {shown(given)}", _retyped(kind, given)
-    if kind == "greater_than_equal":
-        return f"{name} is {given}", f"it cannot be less than {context['ge']}"
-    if kind == "less_than_equal":
-        return f"{name} is {given}", f"it cannot be more than {context['le']}"
-    if kind == "too_short":
-        return f"{name} is empty", "it needs at least one entry"
-    return f"{name}: {error['msg'].lower()}", ""
+    match kind:
+        case "labkit":
+            wording = f"{name}: {context['message']}", str(context["todo"])
+        case "missing":
+            wording = f"{name} is missing", "every object of this kind needs it"
+        case "literal_error":
+            wording = _not_allowed(name, given, re.findall(r"'([^']*)'", str(context["expected"])))
+        case "greater_than_equal":
+            wording = f"{name} is {given}", f"it cannot be less than {context['ge']}"
+        case "less_than_equal":
+            wording = f"{name} is {given}", f"it cannot be more than {context['le']}"
+        case "too_short":
+            wording = f"{name} is empty", "it needs at least one entry"
+        case _ if kind in _NEEDED:
+            wording = f"{name} must be {_NEEDED[kind]}, not {shown(given)}", _retyped(kind, given)
+        case _:
+            wording = f"{name}: {error['msg'].lower()}", ""
+    return wording
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -76,14 +79,17 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
 
 def _not_allowed(name: str, given: Any, allowed: list[str]) -> tuple[str, str]:
     meant = nearest(given, allowed, 0.6) if isinstance(given, str) else ""
+    allowed = [word for word in allowed if word]
     listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
     todo = f"did you mean {meant}? allowed: {listed}" if meant else f"allowed: {listed}"
     return f"{name} cannot be {shown(given)}", todo
 
 
 def _retyped(kind: str, given: Any) -> str:
-    if kind == "string_type" and isinstance(given, bool | int | float):
-        return f'put it in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
+    if kind == "string_type" and isinstance(given, bool):
+        return "put it in quotes: on, off, yes, no, true and false without them are no text"
+    if kind == "string_type" and isinstance(given, int | float):
+        return f'put it in quotes: "{given}"'
     if kind.startswith("int") and isinstance(given, str) and given.isdecimal():
         return f"write {given} without quotes"
     if kind == "bool_type" and isinstance(given, str) and given.lower() in ("true", "false"):

@@ -1,8 +1,8 @@
-"""YAML text -> plain values, its faults and, when asked, the position of every value.
+"""YAML text -> plain values and its faults.
 
-Kubernetes reads YAML 1.1 (`on`, `yes` and `0644` are not text), turns it into JSON and refuses keys given twice; this
-reader does the same. It works on the parser's events, so it goes no deeper than `MAX_DEPTH`, follows no alias bomb,
-and reads on at the next `---` after a syntax error.
+Kubernetes reads YAML 1.1 (`on`, `yes` and `0644` are not text), turns it into JSON and refuses keys given
+twice; this reader does the same. It works on the parser's events, so it goes no deeper than `MAX_DEPTH`,
+follows no alias bomb, and reads on at the next `---` after a syntax error.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
+import yaml  # type: ignore[import-untyped] # PyYAML brings no types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,6 @@ _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _MAY_BE_NUMBER = frozenset("0123456789+-.")
 _TAG = "tag:yaml.org,2002:"
 
-Path = tuple[str | int, ...]
-
 
 class Fault(NamedTuple):
     """Something wrong in the text itself. Line and column count from 1."""
@@ -43,13 +41,6 @@ class Fault(NamedTuple):
     column: int
     message: str
     todo: str = ""
-
-
-class Position(NamedTuple):
-    """Where a value stands and where its key does. Lines and columns count from 1."""
-
-    value: tuple[int, int]
-    key: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -64,7 +55,7 @@ class _Open:
     merged: list[dict[str, Any]] | None = None
 
 
-class _TooMuch(Exception):
+class _TooMuchError(Exception):
     """The text is built to exhaust its reader: nothing more of it is read."""
 
 
@@ -72,9 +63,9 @@ def read_yaml(text: str) -> tuple[list[Any], list[Fault]]:
     """Return one value a document, in order (None where a document is empty or broken), and every fault."""
     reader = _Reader()
     try:
-        for event, first_line in _events(text, reader.faults):
+        for event, first_line in read_events(text, reader.faults):
             reader.take(event, first_line)
-    except _TooMuch:
+    except _TooMuchError:
         return [], reader.faults
     return reader.documents, reader.faults
 
@@ -102,8 +93,8 @@ def _integer(text: str) -> int:
     return int(text, 8 if len(digits) > 1 and digits[0] == "0" else 10)
 
 
-def _events(text: str, faults: list[Fault]) -> Iterator[tuple[Any, int]]:
-    """Yield every event with the line number of its part's first line; go on at the next `---` after an error."""
+def read_events(text: str, faults: list[Fault]) -> Iterator[tuple[Any, int]]:
+    """Yield every event with the number of its part's first line; go on at the next `---` after an error."""
     offset = first_line = 0
     while True:
         part = text[offset:] if offset else text
@@ -157,8 +148,12 @@ def _syntax_fault(part: str, error: yaml.MarkedYAMLError, first_line: int) -> Fa
     if "cannot start any token" in problem:
         return _no_token_fault(part, Fault(line, column, problem), first_line)
     if "mapping values are not allowed" in problem:
-        return Fault(line, column, "a `:` where no key can stand",
-                     "check the indentation; put text with `: ` in it in quotes")  # fmt: skip
+        return Fault(
+            line,
+            column,
+            "a `:` where no key can stand",
+            "check the indentation; put text with `: ` in it in quotes",
+        )
     if "did not find expected" in problem or "could not find expected" in problem:
         wanted = problem.partition("expected")[2].strip()
         return Fault(
@@ -237,7 +232,7 @@ class _Reader:
     def _open(self, frame: _Open, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
             self._fault(event, f"nested more than {MAX_DEPTH} levels deep")
-            raise _TooMuch
+            raise _TooMuchError
         if self._stack and self._stack[-1].key_lines is not None and self._stack[-1].key is None:
             self._fault(
                 event, "a list or mapping stands where a key should", "quote text that starts with { or ["
@@ -268,7 +263,7 @@ class _Reader:
             self._fault(
                 event, f"aliases repeat more than {MAX_ALIASED_VALUES} values", "write them out, or fewer"
             )
-            raise _TooMuch
+            raise _TooMuchError
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.key_lines is not None and frame.key is None:
             frame.key = str(value)
@@ -296,61 +291,3 @@ class _Reader:
             self._fault(event, "`<<` merges mappings only", "give it an alias of a mapping")
             return
         frame.merged = [*(frame.merged or []), *sources]
-
-
-def read_positions(text: str) -> list[dict[Path, Position]]:
-    """Return, for each document that `read_yaml` returns, the position of every value by its path."""
-    documents: list[dict[Path, Position]] = []
-    walk = _Walk()
-    for event, first_line in _events(text, []):
-        if type(event) is yaml.DocumentStartEvent:
-            walk = _Walk()
-            documents.append(walk.positions)
-        walk.take(event, first_line)
-        if len(walk.frames) > MAX_DEPTH:
-            break
-    return documents
-
-
-class _Walk:
-    """Follows the events of one document and notes where each path's key and value start."""
-
-    def __init__(self) -> None:
-        self.positions: dict[Path, Position] = {}
-        self.frames: list[tuple[Path, bool]] = []
-        self._next: list[str | int | None] = []
-        self._key_place = (1, 1)
-
-    def take(self, event: Any, first_line: int) -> None:
-        """Take the next event of a part that starts at `first_line`."""
-        if isinstance(event, yaml.CollectionEndEvent):
-            self.frames.pop()
-            self._next.pop()
-            self._advance()
-        elif isinstance(event, yaml.NodeEvent):
-            place = (first_line + event.start_mark.line, event.start_mark.column + 1)
-            if self.frames and self.frames[-1][1] and self._next[-1] is None:
-                self._next[-1] = getattr(event, "value", "?")
-                self._key_place = place
-            else:
-                self._note(event, place)
-
-    def _note(self, event: Any, place: tuple[int, int]) -> None:
-        path: Path = ()
-        key_place = place
-        if self.frames:
-            step = self._next[-1]
-            path = (*self.frames[-1][0], step if step is not None else "?")
-            key_place = self._key_place if self.frames[-1][1] else place
-        self.positions.setdefault(path, Position(place, key_place))
-        if isinstance(event, yaml.CollectionStartEvent):
-            is_mapping = isinstance(event, yaml.MappingStartEvent)
-            self.frames.append((path, is_mapping))
-            self._next.append(None if is_mapping else 0)
-        else:
-            self._advance()
-
-    def _advance(self) -> None:
-        if self.frames:
-            step = self._next[-1]
-            self._next[-1] = None if self.frames[-1][1] else int(step or 0) + 1

@@ -1,0 +1,94 @@
+"""KubeProxyConfiguration: defaults, fields, refusals."""
+
+import pytest
+
+from labkit.errors import SpecError
+from labkit.spec.documents import Text
+from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, ProxyConfig, read_proxy_config
+
+HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+
+
+def read(text: str) -> ProxyConfig:
+    return read_proxy_config(Text("c", HEAD + text))
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(SpecError) as raised:
+        read_proxy_config(Text("c", text))
+    return [str(mistake) for mistake in raised.value.mistakes]
+
+
+def test_without_a_file_everything_has_kube_proxys_default() -> None:
+    assert read_proxy_config(None) == ProxyConfig() == read("")
+
+
+def test_what_kubeadm_writes_is_read() -> None:
+    # The shape of a kubeadm cluster's kube-proxy ConfigMap: empty texts, nulls and zero durations everywhere.
+    config = read("""
+bindAddress: 0.0.0.0
+bindAddressHardFail: false
+clientConnection: {acceptContentTypes: "", burst: 0, kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}
+clusterCIDR: 10.244.0.0/16
+configSyncPeriod: 15m0s
+conntrack: {maxPerCore: null, min: null, tcpBeLiberal: false, tcpEstablishedTimeout: null, udpTimeout: 5s}
+detectLocal: {bridgeInterface: "", interfaceNamePrefix: ""}
+detectLocalMode: ""
+enableProfiling: false
+iptables: {localhostNodePorts: null, masqueradeBit: null, minSyncPeriod: 1s, syncPeriod: 30s}
+ipvs: {excludeCIDRs: null, scheduler: "", strictARP: true, syncPeriod: 1m30s, tcpTimeout: 0s}
+logging: {flushFrequency: 0, verbosity: 0}
+mode: ipvs
+nodePortAddresses: null
+oomScoreAdj: null
+winkernel: {enableDSR: false}
+""")
+    assert (config.mode, config.cluster_cidr, config.detect_local_mode) == (
+        "ipvs",
+        "10.244.0.0/16",
+        "ClusterCIDR",
+    )
+    assert config.ipvs == IpvsConfig(strict_arp=True, sync_period_s=90.0)
+    assert config.iptables == IptablesConfig()
+    assert (config.conntrack.max_per_core, config.conntrack.udp_timeout_s) == (32768, 5.0)
+
+
+def test_an_unknown_field_is_named_with_its_place() -> None:
+    assert mistakes(HEAD + "clusterCidr: x\nipvs:\n  schedular: rr\nfrobnicate: 1\n") == [
+        "c:3:1: kube-proxy has no field clusterCidr (did you mean clusterCIDR?)",
+        "c:5:3: kube-proxy has no field ipvs.schedular (did you mean scheduler?)",
+        "c:6:1: kube-proxy has no field frobnicate (remove it)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mode: ipvz\n", "c:3:7: mode cannot be 'ipvz' (did you mean ipvs? allowed: iptables, ipvs or nftables)"),
+        ("iptables: {masqueradeBit: 32}\n", "c:3:27: iptables.masqueradeBit is 32 (it cannot be more than 31)"),
+        ("ipvs: {syncPeriod: 30}\n", "c:3:20: ipvs.syncPeriod: 30 has no unit (write 30s)"),
+        ("ipvs: {syncPeriod: 0s}\n", "c:3:20: ipvs.syncPeriod: cannot be 0 (write a duration such as 30s)"),
+        ("ipvs: {udpTimeout: -1s}\n", "c:3:20: ipvs.udpTimeout: '-1s' is negative (write 0s or more)"),
+        ("ipvs: {strictARP: yess}\n", "c:3:19: ipvs.strictARP must be true or false, not 'yess'"),
+        ("nodePortAddresses: [10.0.0.1]\n",
+         "c:3:21: nodePortAddresses[0]: '10.0.0.1' is not a CIDR (CIDR)"),
+        ("clusterCIDR: 10.0.0.0\n", "c:3:14: clusterCIDR: '10.0.0.0' is not a CIDR (CIDR)"),
+        ("clusterCIDR: 10.0.0.0/40\n", "c:3:14: clusterCIDR: '10.0.0.0/40' is not a CIDR (CIDR)"),
+        ("bindAddress: here\n", "c:3:14: bindAddress: 'here' is not an address (write one such as 0.0.0.0)"),
+        ("iptables: {minSyncPeriod: 1m}\n", "c:3:27: iptables.minSyncPeriod is more than syncPeriod (at most 30s)"),
+        ("detectLocalMode: BridgeInterface\n",
+         "c:3:18: detectLocalMode BridgeInterface needs a name (write it in detectLocal.bridgeInterface)"),
+        ("---\n" + HEAD, "c:4:1: a second document (a file holds one KubeProxyConfiguration)"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told(text: str, said: str) -> None:
+    assert [
+        told.replace("write a network such as 10.244.1.0/24", "CIDR") for told in mistakes(HEAD + text)
+    ] == [said]
+
+
+def test_another_object_is_refused() -> None:
+    said = mistakes("apiVersion: v1\nkind: ConfigMap\n")
+    assert said[0].startswith("c:1:13: apiVersion cannot be 'v1' (")
+    assert mistakes("3\n") == ["c:1:1: a KubeProxyConfiguration is a mapping, not 3"]
+    assert mistakes("") == ["c: nothing in it (write at least one Kubernetes object)"]
