@@ -86,4 +86,5 @@ def _latency(run: RunResult, measure: str, quantile: str, unit: facts.Unit) -> s
 
 def _note(run: RunResult) -> str:
     errors = [f"{count} {error}" for error, count in run.errors.items() if count]
-    return ", ".join([*errors, *(("overloaded",) if run.overloaded else ())])
+    lost = [f"{facts.counted(run.lost_stamps, 'packet stamp')} lost"] if run.lost_stamps else []
+    return ", ".join([*errors, *lost, *(("overloaded",) if run.overloaded else ())])

@@ -268,13 +268,16 @@ def _alt(service: str, runs: Sequence[RunResult], pods: Sequence[str]) -> str:
 
 def _evenness(named: Sequence[tuple[str, RunResult]], pods: Sequence[str]) -> str:
     if len(pods) == 1:
-        return f"its only pod gave every answer, {named[0][1].answered} of them under {named[0][0]}"
+        return f"one pod gave every answer, {named[0][1].answered} of them under {named[0][0]}"
     spreads = [facts.spread(run, pods) for _, run in named]
     most = [(name, run) for (name, run), value in zip(named, spreads, strict=True) if value == min(spreads)]
     least = [(name, run) for (name, run), value in zip(named, spreads, strict=True) if value == max(spreads)]
     even = f"{facts.answers_range(most[0][1], pods)} of {most[0][1].answered}"
     if min(spreads) == max(spreads):
-        return f"{facts.listing([name for name, _ in most])} gave each pod {even}"
+        names = facts.listing([name for name, _ in most])
+        if min(spreads) == 0:
+            return f"{names} gave every pod the same: {even}"
+        return f"equally uneven under {names}: {even}"
     uneven = f"{facts.answers_range(least[0][1], pods)} of {least[0][1].answered}"
     return (
         f"most even {facts.listing([name for name, _ in most])} ({even}), "

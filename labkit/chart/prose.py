@@ -12,10 +12,10 @@ def paragraphs(text: str) -> tuple[tuple[str, str], ...]:
 READING = """
 Who got how much. | One line an algorithm, one column a pod. The bar and the number are the connections that
 the pod answered; the upright mark is the share it was expected to get from the algorithm's own rule (an
-equal part, or its weight). Where there is no mark the rule gives no share that could be expected: sh, dh
-and mh choose by a hash of addresses, fo and ovf fill one pod before the next, lblc and lblcr keep a
-destination on its pod. With more than eight pods, colours say how far a pod's share is from the expected
-one.
+equal part, or its weight). Where there is no mark the algorithm promises no share: lc, wlc, sed and nq look
+at the connections that are open, sh, dh and mh at a hash of addresses, fo and ovf fill one pod before the
+next, lblc and lblcr keep a destination on its pod. With more than eight pods, colours say how far a pod's
+share is from the expected one (or from an equal one where none is expected).
 
 As expected? | The p value (chi-square test) says how often pure chance, following the expected shares,
 would stray at least this far from them: 0.4 is everyday luck, below 0.001 the page says unlikely, below

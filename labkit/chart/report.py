@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,13 +12,14 @@ from labkit.chart.distribution import show_distribution
 from labkit.chart.latency import MEASURES, show_latency
 from labkit.chart.page import page_html, script_json
 from labkit.chart.prose import HONEST, READING, REWRITING, paragraphs
+from labkit.chart.rewriting import Rewriting, rewriting_table
 from labkit.chart.still import key_to
-from labkit.chart.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labkit.chart.picture import Chart
+    from labkit.chart.table import Table
     from labkit.measure.records import Report, RunResult
     from labkit.traffic.workload import Workload
 
@@ -27,15 +27,6 @@ TITLE = "Who answered, and how fast"
 LINES_PER_CHART = 60
 PANEL_PX = 56
 GUEST_KIND = {"uml": "User-Mode Linux", "host": "this machine's own"}
-
-
-@dataclass(frozen=True, slots=True)
-class Rewriting:
-    """One packet of a connection, as each side of the node saw it: "192.0.2.10:40001 → 10.96.0.10:80"."""
-
-    packet: str
-    client_side: str
-    pod_side: str
 
 
 def report_html(report: Report, rewriting: Sequence[Rewriting] = ()) -> str:
@@ -130,11 +121,10 @@ def _distributions(runs: Sequence[RunResult], numbers: Iterator[int]) -> Iterato
 
 def _one_pod(services: Sequence[str]) -> str:
     if len(services) == 1:
-        return f"{services[0]} has a single pod, so there is nothing to distribute."
+        return f"All answers of {services[0]} came from one pod, so there is nothing to compare."
     listed = ", ".join(services)
-    return (
-        f"{len(services)} Service ports have a single pod each, so there is nothing to distribute: {listed}."
-    )
+    what = f"{len(services)} Service ports had all their answers from one pod each"
+    return f"{what}, so there is nothing to compare: {listed}."
 
 
 def _latencies(runs: Sequence[RunResult], numbers: Iterator[int]) -> Iterator[str]:
@@ -183,13 +173,7 @@ def _least_px(chart: Chart) -> int:
 
 
 def _rewriting(rows: Sequence[Rewriting]) -> str:
-    columns = (
-        Column("packet", "left"),
-        Column("on the client's side", "left"),
-        Column("on the pod's side", "left"),
-    )
-    cells = tuple((row.packet, row.client_side, row.pod_side) for row in rows)
-    return _paragraphs(REWRITING) + _wide(Table("The packets of one connection, in order", columns, cells))
+    return _paragraphs(REWRITING) + _wide(rewriting_table(rows))
 
 
 def _section(name: str, title: str, content: str) -> str:
