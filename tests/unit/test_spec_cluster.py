@@ -391,9 +391,9 @@ spec:
     - port: 80
       targetPort: http
 """
+    ignored = "2 ServiceAccount, 1 ConfigMap, 1 Service.serving.knative.dev"
     assert read_cluster([Text("t", text)]).warnings == (
-        "t:2:1: ignored, they mean nothing to the lab: "
-        "2 ServiceAccount, 1 ConfigMap, 1 Service.serving.knative.dev",
+        f"t:2:1: ignored, they mean nothing to the lab: {ignored}",
         "t:18:13: Service web selects no pod: none in namespace default has app=web,tier=x",
         "t:33:19: no pod of Service shop has a TCP port named http",
     )

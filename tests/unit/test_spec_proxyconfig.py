@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.errors import SpecError
+from labkit.errors import Mistake, SpecError
 from labkit.spec.documents import Text
 from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, ProxyConfig, read_proxy_config
 
@@ -61,30 +61,43 @@ def test_an_unknown_field_is_named_with_its_place() -> None:
     ]
 
 
+NETWORK = "write a network such as 10.244.1.0/24"
+
+
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "column", "message", "todo"),
     [
-        ("mode: ipvz\n", "c:3:7: mode cannot be 'ipvz' (did you mean ipvs? allowed: iptables, ipvs or nftables)"),
-        ("iptables: {masqueradeBit: 32}\n", "c:3:27: iptables.masqueradeBit is 32 (it cannot be more than 31)"),
-        ("ipvs: {syncPeriod: 30}\n", "c:3:20: ipvs.syncPeriod: 30 has no unit (write 30s)"),
-        ("ipvs: {syncPeriod: 0s}\n", "c:3:20: ipvs.syncPeriod: cannot be 0 (write a duration such as 30s)"),
-        ("ipvs: {udpTimeout: -1s}\n", "c:3:20: ipvs.udpTimeout: '-1s' is negative (write 0s or more)"),
-        ("ipvs: {strictARP: yess}\n", "c:3:19: ipvs.strictARP must be true or false, not 'yess'"),
-        ("nodePortAddresses: [10.0.0.1]\n",
-         "c:3:21: nodePortAddresses[0]: '10.0.0.1' is not a CIDR (CIDR)"),
-        ("clusterCIDR: 10.0.0.0\n", "c:3:14: clusterCIDR: '10.0.0.0' is not a CIDR (CIDR)"),
-        ("clusterCIDR: 10.0.0.0/40\n", "c:3:14: clusterCIDR: '10.0.0.0/40' is not a CIDR (CIDR)"),
-        ("bindAddress: here\n", "c:3:14: bindAddress: 'here' is not an address (write one such as 0.0.0.0)"),
-        ("iptables: {minSyncPeriod: 1m}\n", "c:3:27: iptables.minSyncPeriod is more than syncPeriod (at most 30s)"),
-        ("detectLocalMode: BridgeInterface\n",
-         "c:3:18: detectLocalMode BridgeInterface needs a name (write it in detectLocal.bridgeInterface)"),
-        ("---\n" + HEAD, "c:4:1: a second document (a file holds one KubeProxyConfiguration)"),
+        ("mode: ipvz", 7, "mode cannot be 'ipvz'", "did you mean ipvs? allowed: iptables, ipvs or nftables"),
+        ("iptables: {masqueradeBit: 32}", 27, "iptables.masqueradeBit is 32", "it cannot be more than 31"),
+        ("ipvs: {syncPeriod: 30}", 20, "ipvs.syncPeriod: 30 has no unit", "write 30s"),
+        ("ipvs: {syncPeriod: 0s}", 20, "ipvs.syncPeriod: cannot be 0", "write a duration such as 30s"),
+        ("ipvs: {udpTimeout: -1s}", 20, "ipvs.udpTimeout: '-1s' is negative", "write 0s or more"),
+        ("ipvs: {strictARP: yess}", 19, "ipvs.strictARP must be true or false, not 'yess'", ""),
+        ("nodePortAddresses: [10.0.0.1]", 21, "nodePortAddresses[0]: '10.0.0.1' is not a CIDR", NETWORK),
+        ("clusterCIDR: 10.0.0.0", 14, "clusterCIDR: '10.0.0.0' is not a CIDR", NETWORK),
+        ("clusterCIDR: 10.0.0.0/8,fd00::/200", 14, "clusterCIDR: 'fd00::/200' is not a CIDR", NETWORK),
+        ("bindAddress: here", 14, "bindAddress: 'here' is not an address", "write one such as 0.0.0.0"),
+        (
+            "iptables: {minSyncPeriod: 1m}",
+            27,
+            "iptables.minSyncPeriod is more than syncPeriod",
+            "at most 30s",
+        ),
+        (
+            "detectLocalMode: BridgeInterface",
+            18,
+            "detectLocalMode BridgeInterface needs a name",
+            "write it in detectLocal.bridgeInterface",
+        ),
     ],
-)  # fmt: skip
-def test_a_mistake_is_told(text: str, said: str) -> None:
-    assert [
-        told.replace("write a network such as 10.244.1.0/24", "CIDR") for told in mistakes(HEAD + text)
-    ] == [said]
+)
+def test_a_mistake_is_told(text: str, column: int, message: str, todo: str) -> None:
+    assert mistakes(HEAD + text) == [str(Mistake(f"c:3:{column}", message, todo))]
+
+
+def test_a_file_holds_one_configuration() -> None:
+    said = "c:4:1: a second document (a file holds one KubeProxyConfiguration)"
+    assert mistakes(HEAD + "---\n" + HEAD) == [said]
 
 
 def test_another_object_is_refused() -> None:
