@@ -27,7 +27,7 @@ SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 270, 1, 11
 RTNLGRP_LINK = 1
 NLMSGERR_ATTR_MSG = 1
 CHUNK_BYTES = 64_000  # larger ones were slower, and this fits every default send buffer
-RECEIVE_BYTES = 1 << 18
+RECEIVE_BYTES = 1 << 14  # the kernel fits dumps to it; a large buffer would be fresh pages for every answer
 
 _header = struct.Struct("=IHHII")
 _attribute = struct.Struct("=HH")
