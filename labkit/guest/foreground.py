@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest.capabilities import command_path
 from labkit.guest.line import Frame, FrameType, decode_count
-from labkit.guest.process import SpawnRequest, read_attributes
+from labkit.guest.process import SpawnRequest, read_attributes, read_quiet_attributes
 from labkit.guest.streams import Stream
 from labkit.guest.terminal import Terminal, is_terminal, read_size
 
@@ -119,7 +119,7 @@ class _Job:
         link = self._guest.link
         pipes = {}
         for fd in (_STDIN, _STDOUT, _STDERR):
-            if fd not in self._on_terminal and _is_open(fd):
+            if fd not in self._on_terminal:
                 (pipes[fd],) = self._guest.new_channels(1)
                 ends = {"source": fd} if fd == _STDIN else {"sink": fd}
                 self._streams.append(Stream(link, pipes[fd], **ends, owned=False))
@@ -130,7 +130,8 @@ class _Job:
             source = _STDIN if _STDIN in self._on_terminal else None
             sink = self._on_terminal[-1]
             self._streams.append(Stream(link, terminal_channel, source=source, sink=sink, owned=False))
-            attributes, size = self._guest_attributes(self._terminal.fd), read_size(self._terminal.fd)
+            read = read_attributes if self._interactive else read_quiet_attributes
+            attributes, size = read(self._terminal.fd), read_size(self._terminal.fd)
         for stream in self._streams:
             if stream.sending:
                 stream.pause()
@@ -143,10 +144,6 @@ class _Job:
             terminal=self._on_terminal, terminal_channel=terminal_channel, terminal_attributes=attributes,
             size=size,
         )  # fmt: skip
-
-    def _guest_attributes(self, fd: int) -> str:
-        """Return the attributes of the guest's terminal: it echoes only when this one is raw."""
-        return read_attributes(fd, echo=self._interactive)
 
     def _handle(self, frame: Frame) -> None:
         if frame.type is FrameType.FAILED:
@@ -201,14 +198,6 @@ def _restored_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
 
 
 def _read_umask() -> int:

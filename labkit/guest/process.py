@@ -104,10 +104,17 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def read_attributes(terminal: int, *, echo: bool) -> str:
-    """Return a terminal's attributes (termios) as text; without `echo`, those of one that does not echo."""
+def read_attributes(terminal: int) -> str:
+    """Return a terminal's attributes (termios) as text."""
+    *numbers, characters = termios.tcgetattr(terminal)
+    codes = [code if isinstance(code, int) else code[0] for code in characters]
+    return json.dumps([*numbers, codes])
+
+
+def read_quiet_attributes(terminal: int) -> str:
+    """Return the attributes for a guest's terminal that leaves echo and line ends to this one."""
     iflag, oflag, cflag, lflag, input_speed, output_speed, characters = termios.tcgetattr(terminal)
-    numbers = [iflag, oflag, cflag, lflag if echo else lflag & ~termios.ECHO, input_speed, output_speed]
+    numbers = [iflag, oflag & ~termios.OPOST, cflag, lflag & ~termios.ECHO, input_speed, output_speed]
     codes = [code if isinstance(code, int) else code[0] for code in characters]
     return json.dumps([*numbers, codes])
 

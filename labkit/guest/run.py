@@ -63,6 +63,7 @@ class Guest(GuestConnection):
                 where="--memory",
                 todo=f"give at least {LEAST_MEMORY_MB}M; lessons need {DEFAULT_MEMORY_MB}M",
             )
+        _open_standard_files()
         sweep_dead_directories(os.environ)
         guest = _start(cls, linux, memory_mb)
         try:
@@ -195,6 +196,13 @@ def last_words(console: str) -> str:
         if "panic" in line.lower() or "Bus error" in line:
             return " / ".join(lines[max(0, number - 2) : number + 1])
     return " / ".join(lines[-_CONSOLE_LINES:])
+
+
+def _open_standard_files() -> None:
+    """Put /dev/null where standard files are closed, so that no pipe of ours takes their numbers."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
 
 
 def _start(cls: type[Guest], linux: Linux, memory_mb: int) -> Guest:

@@ -16,7 +16,7 @@ __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "
 
 HOSTNAME = "lab"
 _CONNTRACK_MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
-_CONNTRACK_MIN = 131072  # kube-proxy's conntrack.min; the guest's own 4,096 is full after a dozen measurements
+_CONNTRACK_MIN = 131072  # kube-proxy's conntrack.min; the guest's own 4,096 fill up in a dozen measurements
 _MODULE_ROOT = Path("/run/labkit/modules")
 _MODPROBE = Path("/run/labkit/modprobe")
 
