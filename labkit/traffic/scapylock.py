@@ -46,9 +46,10 @@ def _configured_here() -> Iterator[None]:
     before = conf.ifaces, conf.route, conf.iface, conf.L3socket
     try:
         conf.ifaces = NetworkInterfaceDict()
+        conf.ifaces.providers = before[0].providers
         conf.ifaces.reload()
         conf.route = Route()
-        conf.iface = conf.route.route("0.0.0.0", verbose=0)[0]
+        conf.ifaces.load_confiface()
         conf.L3socket = L3RawSocket
         yield
     finally:
