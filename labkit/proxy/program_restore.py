@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from labkit.errors import ProgramError
 from labkit.proxy.restore import render_saved
@@ -26,7 +26,7 @@ _NETFILTER = ("x_tables:", "xt_", "ipt_", "ip_tables:", "Cannot find")
 class Backend:
     """Which packet filter of the guest iptables writes to: "legacy" (ip_tables) or "nft" (nf_tables)."""
 
-    name: str
+    name: Literal["legacy", "nft"]
 
     @property
     def save(self) -> str:

@@ -1,18 +1,31 @@
-from dataclasses import replace
-
-from labkit.chart.rewriting import Rewriting, rewriting_rows, rewriting_table
+from labkit.chart.rewriting import Rewriting, show_rewriting
 from labkit.traffic.capture import SeenPacket
+from labkit.traffic.flow import FlowOutcome
 from labkit.traffic.packets import FollowedConnection
 
 CLIENT, VIP, NODE, POD = "192.0.2.10:40001", "10.96.0.10:80", "10.244.0.1:23456", "10.244.1.5:8080"
+NAME = "default/web-1"
 
 
-def seen(where, source, destination, flags, *, sequence=0, payload=b"", protocol="TCP"):
-    return SeenPacket(where, 0.0, protocol, source, destination, flags, sequence, 64, payload)
+def twins(client_side, pod_side, flags, *, sequence=0, payload=b"", protocol="TCP"):
+    return tuple(
+        SeenPacket(where, 0.0, protocol, source, destination, flags, sequence, 64, payload)
+        for where, (source, destination) in (("client", client_side), (NAME, pod_side))
+    )
 
 
-def twins(client_side, pod_side, flags, **more):
-    return seen("client", *client_side, flags, **more), seen("default/web-1", *pod_side, flags, **more)
+def followed(*packets):
+    outcome = FlowOutcome(
+        number=0,
+        client=CLIENT,
+        peer=NODE,
+        pod=NAME,
+        started_us=0.0,
+        connect_us=1.0,
+        response_us=1.0,
+        error=None,
+    )
+    return FollowedConnection(outcome, packets)
 
 
 THERE = ((CLIENT, VIP), (NODE, POD))
@@ -22,44 +35,22 @@ BACK = ((VIP, CLIENT), (POD, NODE))
 def test_each_packet_stands_beside_its_rewritten_twin():
     syn, syn_ack = twins(*THERE, "S", sequence=1), twins(*BACK, "SA", sequence=9)[::-1]
     request = twins(*THERE, "PA", sequence=2, payload=b"who?")
-    rows = rewriting_rows(FollowedConnection(None, (*syn, *syn_ack, *request)))
-    assert rows == (
-        Rewriting("SYN", f"{CLIENT} → {VIP}", f"{NODE} → {POD}"),
-        Rewriting("SYN, ACK", f"{VIP} → {CLIENT}", f"{POD} → {NODE}"),
-        Rewriting("PSH, ACK, 4 bytes", f"{CLIENT} → {VIP}", f"{NODE} → {POD}"),
-    )
-    assert rewriting_table(rows).rows[0] == ("SYN", f"{CLIENT} → {VIP}", f"{NODE} → {POD}")
+    shown = show_rewriting(followed(*syn, *syn_ack, *request))
+    ways = [(row.client_side, row.pod_side) for row in shown.rows]
+    there, back = (f"{CLIENT} → {VIP}", f"{NODE} → {POD}"), (f"{VIP} → {CLIENT}", f"{POD} → {NODE}")
+    assert ways == [there, back, there]
+    assert [row.packet for row in shown.rows][0] == "SYN"
+    assert [row[1:] for row in shown.table.rows] == ways
 
 
-def test_twins_are_found_where_the_client_s_address_is_kept():
-    syn = twins((CLIENT, VIP), (CLIENT, POD), "S", sequence=1)
-    answer = twins((VIP, CLIENT), (POD, CLIENT), "SA", sequence=1)[::-1]
-    rows = rewriting_rows(FollowedConnection(None, (*syn, *answer)))
-    assert [row.pod_side for row in rows] == [f"{CLIENT} → {POD}", f"{POD} → {CLIENT}"]
-
-
-def test_acknowledgements_of_both_ways_are_not_mixed_up():
-    acks = (*twins(*THERE, "A", sequence=5), *twins(*BACK, "A", sequence=5)[::-1])
-    rows = rewriting_rows(FollowedConnection(None, (*twins(*THERE, "S"), *acks)))
-    assert [row.pod_side for row in rows[1:]] == [f"{NODE} → {POD}", f"{POD} → {NODE}"]
+def test_sentence_says_who_was_called_and_who_was_reached():
+    alt = show_rewriting(followed(*twins(*THERE, "S"))).alt
+    assert f"called {VIP}" in alt
+    assert f"arrived at {POD}, which is {NAME}" in alt
+    assert f"from {NODE} instead of its own address" in alt
+    assert "from its own address" in show_rewriting(followed(*twins((CLIENT, VIP), (CLIENT, POD), "S"))).alt
 
 
 def test_a_packet_without_twin_says_so():
     syn, _ = twins(*THERE, "S")
-    reset = seen("client", VIP, CLIENT, "RA")
-    assert [row.pod_side for row in rewriting_rows(FollowedConnection(None, (syn, reset)))] == [
-        "not seen"
-    ] * 2
-    stray = seen("default/web-1", POD, "10.244.0.9:1", "R")
-    rows = rewriting_rows(FollowedConnection(None, (*twins(*THERE, "S"), stray)))
-    assert rows[-1] == Rewriting("RST", "not seen", f"{POD} → 10.244.0.9:1")
-
-
-def test_datagrams_are_named_by_their_protocol():
-    pair = twins(*THERE, "", protocol="UDP", payload=b"ab")
-    rows = rewriting_rows(FollowedConnection(None, tuple(replace(packet) for packet in pair)))
-    assert rows == (Rewriting("UDP, 2 bytes", f"{CLIENT} → {VIP}", f"{NODE} → {POD}"),)
-
-
-def test_nothing_followed_is_nothing_to_show():
-    assert rewriting_rows(FollowedConnection(None, ())) == ()
+    assert show_rewriting(followed(syn)).rows == (Rewriting("SYN", f"{CLIENT} → {VIP}", "not seen"),)

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -14,9 +16,7 @@ def distribution(requirement: str) -> str:
 
 
 def test_environment_yml_installs_this_package_on_the_python_that_pyproject_asks_for():
-    from ruamel.yaml import YAML
-
-    environment = YAML(typ="safe").load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, from_pip = environment["dependencies"]
     assert environment["name"] == PROJECT["name"]
     assert from_pip == {"pip": ["."]}, "dependencies stand in pyproject.toml alone"

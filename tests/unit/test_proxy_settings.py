@@ -1,0 +1,128 @@
+"""Configuration that no recorded output of kube-proxy covers: checked against its source and documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from proxy_clusters import NODE, cluster, here, load_balancer, service, slice_of
+
+from labkit.proxy.iptables import plan_iptables
+from labkit.proxy.ipvs import IpvsTimeouts, plan_ipvs
+from labkit.proxy.restore import render_restore
+from labkit.proxy.settings import node_settings
+from labkit.spec.proxyconfig import ConntrackConfig, DetectLocal, IptablesConfig, IpvsConfig, ProxyConfig
+
+WEB = cluster(load_balancer(), slice_of(here(2)))
+
+
+def chain(plan, table, name):
+    (found,) = (one for one in plan.tables if one.name == table)
+    return [" ".join(rule) for rule in found.chains[name]]
+
+
+def test_the_masquerade_bit_decides_the_mark_in_both_modes():
+    config = ProxyConfig(iptables=IptablesConfig(masquerade_bit=5))
+    for plan in (plan_iptables(WEB, NODE, config), plan_ipvs(WEB, NODE, config)):
+        assert chain(plan, "nat", "KUBE-MARK-MASQ") == ["-j MARK --or-mark 0x00000020"]
+        assert "0x00004000" not in render_restore(plan.tables)
+
+
+@pytest.mark.parametrize(
+    ("config", "from_pod", "from_elsewhere"),
+    [
+        (ProxyConfig(cluster_cidr="10.0.0.0/8"), "-s 10.0.0.0/8", "! -s 10.0.0.0/8"),
+        (ProxyConfig(cluster_cidr="fd00::/8,10.0.0.0/8"), "-s 10.0.0.0/8", "! -s 10.0.0.0/8"),
+        (ProxyConfig(detect_local_mode="NodeCIDR"), "-s 10.244.1.0/24", "! -s 10.244.1.0/24"),
+        (
+            ProxyConfig(detect_local_mode="BridgeInterface", detect_local=DetectLocal("cni0")),
+            "-i cni0",
+            "! -i cni0",
+        ),
+        (
+            ProxyConfig(detect_local_mode="InterfaceNamePrefix", detect_local=DetectLocal("", "veth")),
+            "-i veth+",
+            "! -i veth+",
+        ),
+        (ProxyConfig(), "", ""),
+    ],
+)
+def test_a_local_detector_says_who_is_a_pod(config, from_pod, from_elsewhere):
+    settings = node_settings(NODE, config)
+    assert (" ".join(settings.from_pod), " ".join(settings.not_from_pod)) == (from_pod, from_elsewhere)
+    (masquerade,) = [
+        rule
+        for rule in chain(plan_ipvs(WEB, NODE, config), "nat", "KUBE-SERVICES")
+        if "KUBE-MARK-MASQ" in rule
+    ]
+    assert masquerade.endswith(
+        f"dst,dst {from_elsewhere} -j KUBE-MARK-MASQ" if from_pod else "src,dst -j KUBE-MARK-MASQ"
+    )
+
+
+def test_a_bind_address_replaces_the_nodes_own():
+    config = ProxyConfig(bind_address="172.18.0.99")
+    keys = {server.key for server in plan_ipvs(WEB, NODE, config).virtual_servers}
+    assert "172.18.0.99:30080/TCP" in keys
+    assert "172.18.0.2:30080/TCP" not in keys
+
+
+def test_all_addresses_of_a_node_serve_node_ports_unless_some_are_chosen():
+    addresses = ("172.18.0.2", "10.244.1.1")
+    every, chosen = ProxyConfig(), ProxyConfig(node_port_addresses=("172.18.0.0/16", "fd00::/8"))
+    for config, expected in ((every, set(addresses)), (chosen, {"172.18.0.2"})):
+        servers = plan_ipvs(WEB, NODE, config, addresses).virtual_servers
+        assert {server.address for server in servers if server.port == 30080} == expected
+    last = chain(plan_iptables(WEB, NODE, chosen, addresses), "nat", "KUBE-SERVICES")[-1]
+    assert last.endswith("-d 172.18.0.2 -j KUBE-NODEPORTS")
+
+
+def test_an_external_ip_that_the_node_has_is_not_bound_again():
+    own = cluster(service(external_ips=("10.244.1.1", "192.0.2.1")), slice_of(here(2)))
+    plan = plan_ipvs(own, NODE, ProxyConfig(), ("172.18.0.2", "10.244.1.1"))
+    assert plan.addresses == ("10.96.0.10", "192.0.2.1")
+    assert "10.244.1.1:80/TCP" in {server.key for server in plan.virtual_servers}
+
+
+def test_strict_arp_silences_the_addresses_of_kube_ipvs0():
+    loose, strict = (
+        plan_ipvs(WEB, NODE, ProxyConfig(ipvs=IpvsConfig(strict_arp=on))) for on in (False, True)
+    )
+    assert dict(strict.sysctls) == {
+        **loose.sysctls,
+        "net/ipv4/conf/all/arp_ignore": "1",
+        "net/ipv4/conf/all/arp_announce": "2",
+    }
+
+
+def test_timeouts_and_excluded_networks_are_handed_on():
+    ipvs = IpvsConfig(tcp_timeout_s=900.0, udp_timeout_s=30.0, exclude_cidrs=("192.0.2.0/24",))
+    plan = plan_ipvs(WEB, NODE, ProxyConfig(ipvs=ipvs))
+    assert (plan.timeouts, plan.excluded_cidrs) == (IpvsTimeouts(900, 0, 30), ("192.0.2.0/24",))
+    assert not plan_ipvs(WEB, NODE, ProxyConfig()).timeouts.any
+
+
+def test_a_tolerant_conntrack_keeps_packets_out_of_window():
+    config = ProxyConfig(conntrack=ConntrackConfig(tcp_be_liberal=True))
+    strict, tolerant = (plan_iptables(WEB, NODE, one) for one in (ProxyConfig(), config))
+    assert "-m conntrack --ctstate INVALID -j DROP" in chain(strict, "filter", "KUBE-FORWARD")
+    assert "-m conntrack --ctstate INVALID -j DROP" not in chain(tolerant, "filter", "KUBE-FORWARD")
+    assert tolerant.sysctls["net/netfilter/nf_conntrack_tcp_be_liberal"] == "1"
+
+
+def test_in_a_large_cluster_endpoints_rules_carry_no_comments():
+    endpoints = tuple(replace(here(2), address=f"10.244.{i // 250}.{i % 250 + 1}") for i in range(1001))
+    small, large = (
+        plan_iptables(cluster(service(), slice_of(*some)), NODE, ProxyConfig())
+        for some in (endpoints[:1000], endpoints)
+    )
+    for plan, explained in ((small, True), (large, False)):
+        endpoint_rules = [
+            rule
+            for table in plan.tables
+            for name, rules in table.chains.items()
+            if name.startswith(("KUBE-SVC-", "KUBE-SEP-"))
+            for rule in rules
+            if rule[-1] != "KUBE-MARK-MASQ" or name.startswith("KUBE-SEP-")
+        ]
+        assert {"--comment" in rule for rule in endpoint_rules} == {explained}
