@@ -19,7 +19,7 @@ LAB_MODULES = (
     *("dummy", "veth", "bridge", "br_netfilter", "sch_netem", "sch_htb"),
     *("iptable_nat", "iptable_filter", "iptable_mangle", "iptable_raw", "nf_conntrack_netlink"),
     *("xt_statistic", "xt_comment", "xt_set", "xt_MASQUERADE", "xt_addrtype", "xt_mark", "xt_conntrack"),
-    *("xt_nat", "xt_recent", "xt_ipvs", "xt_physdev", "xt_TRACE", "xt_tcpudp", "ipt_REJECT"),
+    *("xt_nat", "xt_recent", "xt_ipvs", "xt_physdev", "nf_log_syslog", "xt_TRACE", "xt_tcpudp", "ipt_REJECT"),
     *("ip_set_hash_ip", "ip_set_hash_net", "ip_set_hash_ipport", "ip_set_hash_ipportip"),
     *("ip_set_hash_ipportnet", "ip_set_bitmap_port"),
     *("ip_vs", *(f"ip_vs_{scheduler}" for scheduler in IPVS_SCHEDULERS)),
