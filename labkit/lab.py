@@ -14,7 +14,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from labkit.errors import CapabilityError, RequestError
 from labkit.fabric.build import Network, build_network
@@ -31,16 +31,22 @@ from labkit.spec.manifest import shipped_lab, shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.proxyconfig import ProxyConfig
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
+from labkit.traffic.capture import CapturePoint
+from labkit.traffic.exchange import exchange
+from labkit.traffic.packets import follow_connection, probe, send_datagrams
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
+    from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
     from labkit.spec.clients import ClientPlan
     from labkit.spec.documents import Text
     from labkit.spec.model import ClusterSpec, Service
+    from labkit.traffic.capture import SeenPacket
+    from labkit.traffic.packets import DatagramAnswers, FollowedConnection
 
     Progress = Callable[[int, int, str], None]
 
@@ -73,6 +79,7 @@ class Lab:
         self, cluster: ClusterSpec, config: ProxyConfig, clients: Sequence[ClientPlan] | None
     ) -> None:
         """Hold what the lab is to be; `Lab.open` then builds it."""
+        self.manifests: tuple[str, ...] = ()
         self.cluster = cluster
         self.config = config
         self.mode: Mode = "iptables"
@@ -94,8 +101,8 @@ class Lab:
         """Build the cluster of `manifests` (shipped labs' names, or files), program it, let its pods answer.
 
         Raises CapabilityError outside of the lab's Linux, SpecError for the manifests' mistakes, RequestError
-        for an unknown mode or scheduler, BuildError or ProgramError for what the guest refuses; nothing is left
-        then.
+        for an unknown mode or scheduler, BuildError or ProgramError for what the guest refuses. Then nothing
+        is left.
         """
         require_guest()
         if not manifests:
@@ -103,6 +110,7 @@ class Lab:
                 "a lab needs a manifest", todo=f"name a file, or one of: {', '.join(shipped_labs())}"
             )
         lab = cls(read_manifests(manifests), config or ProxyConfig(), clients)
+        lab.manifests = tuple(map(str, manifests))
         lab.mode, lab.scheduler = known_mode(mode), scheduler
         lab._build(on_progress)
         return lab
@@ -150,6 +158,11 @@ class Lab:
         """The IPVS schedulers that this guest has."""
         return available_schedulers(self.network.node(self.cluster.nodes[0].name))
 
+    @property
+    def iptables_backend(self) -> Literal["legacy", "nft"]:
+        """Which of the two kinds of iptables this guest has."""
+        return next(iter(self.proxy.values())).backend.name
+
     def switch(self, mode: str, scheduler: str = "rr", weights: Mapping[str, int] | None = None) -> None:
         """Let kube-proxy work in another mode; `weights` (by pod) are the lab's extension to IPVS mode.
 
@@ -167,7 +180,7 @@ class Lab:
 
     def measure(
         self,
-        service: str = "",
+        service: str | ServiceTarget = "",
         *,
         client: str = DEFAULT_CLIENT,
         seed: int = 1,
@@ -180,21 +193,61 @@ class Lab:
         that it does not name are those of the pods' annotations and of `switch`. Raises RequestError for a
         Service, client or workload that cannot be, TrafficError where backends or client cannot work.
         """
-        asked = Workload(**workload) if workload else Workload()
         return measure_service(
             self.network,
             self.backends,
-            find_service_target(self.cluster, service),
-            replace(asked, weights={**self._all_weights(), **asked.weights}),
+            self._target(service),
+            self.complete(Workload(**workload)),
             seed=seed,
             programmed=Programmed(self.mode, self.algorithm),
             client=client,
             progress=on_progress,
         )
 
-    def reset(self) -> None:
-        """Start over: new namespaces, new rules, no connections; mode and scheduler stay."""
+    def complete(self, workload: Workload) -> Workload:
+        """Return the workload with every pod's service time and weight in it."""
+        pods = self.cluster.pods
+        service_ms = {pod.key: pod.service_ms for pod in pods if pod.service_ms}
+        weights = {pod.key: self.weights.get(pod.key, pod.weight) for pod in pods}
+        return replace(
+            workload,
+            service_ms=service_ms | dict(workload.service_ms),
+            weights=weights | dict(workload.weights),
+        )
+
+    def send(self, packet: Any, client: str = DEFAULT_CLIENT) -> Any | None:
+        """Send a packet made with Scapy (`IP(...) / ...`) from a client; return the answer to it, or None."""
+        return exchange(self.network.client(client), packet)
+
+    def follow(
+        self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT
+    ) -> FollowedConnection:
+        """Open one connection to a Service port and return its packets as its client and its pod saw them."""
+        target = self._target(service)
+        pods = [self._capture_point(key, self._plan.pod(key).name) for key in target.pods]
+        return follow_connection(self._client_point(client), self._address(client), target.target, pods)
+
+    def probe(
+        self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT
+    ) -> tuple[SeenPacket, ...]:
+        """Send one SYN that Scapy crafted to a Service port; return what passed at the client."""
+        return probe(self._client_point(client), self._address(client), self._target(service).target)
+
+    def send_datagrams(
+        self, service: str | ServiceTarget = "", *, count: int = 100, client: str = DEFAULT_CLIENT
+    ) -> DatagramAnswers:
+        """Send UDP datagrams that Scapy crafted to a Service port; return who answered how many of them."""
+        addresses = self._plan.clients[client].addresses
+        return send_datagrams(self._client_point(client), addresses, self._target(service).target, count)
+
+    def reset(self, mode: str = "", scheduler: str = "") -> None:
+        """Start over: new namespaces, new rules, no connections; the mode stays where none is given.
+
+        Raises RequestError for a mode that there is not, before anything is taken down.
+        """
+        mode = known_mode(mode or self.mode)
         self._tear_down()
+        self.mode, self.scheduler = mode, scheduler or self.scheduler
         self._build(None)
 
     def close(self) -> None:
@@ -227,8 +280,18 @@ class Lab:
             proxier.mode, proxier.config = self.mode, config
             proxier.sync(self.cluster, weights)
 
-    def _all_weights(self) -> dict[str, int]:
-        return {pod.key: self.weights.get(pod.key, pod.weight) for pod in self.cluster.pods}
+    def _target(self, service: str | ServiceTarget) -> ServiceTarget:
+        return find_service_target(self.cluster, service) if isinstance(service, str) else service
+
+    def _address(self, client: str) -> str:
+        return self._plan.clients[client].address
+
+    def _client_point(self, client: str) -> CapturePoint:
+        return self._capture_point(client, self._plan.client(client).name)
+
+    def _capture_point(self, where: str, namespace: str) -> CapturePoint:
+        interface = self._plan.link(namespace).interface.name
+        return CapturePoint(where, self.network.namespaces[namespace], interface)
 
     def _pod_key(self, name: str) -> str:
         keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}

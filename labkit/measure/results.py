@@ -49,11 +49,16 @@ def write_report(report: Report, directory: Path) -> None:
             json.dump({"schema": FORMAT, **encode(report)}, results, indent=1, allow_nan=False)
             results.write("\n")
     except OSError as error:
-        raise RequestError(
-            f"the results cannot be written: {error.strerror}",
-            where=str(error.filename or directory),
-            todo="choose another directory, or make room there",
-        ) from error
+        raise _unwritable(error, directory) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises RequestError where it cannot be written."""
+    try:
+        with _replacing(path) as file:
+            file.write(text)
+    except OSError as error:
+        raise _unwritable(error, path) from error
 
 
 def read_report(directory: Path) -> Report:
@@ -137,6 +142,14 @@ def _read_text(path: Path) -> str:
             where=str(path),
             todo="give the directory that labkit demo wrote (--output)",
         ) from error
+
+
+def _unwritable(error: OSError, place: Path) -> RequestError:
+    return RequestError(
+        f"the results cannot be written: {error.strerror}",
+        where=str(error.filename or place),
+        todo="choose another directory, or make room there",
+    )
 
 
 @contextlib.contextmanager

@@ -1,15 +1,18 @@
 """ClusterSpec: a cluster as its control plane would hold it, every default filled in and every choice made.
 
-The values of this module are what the layers below work on. They are immutable, have no Kubernetes syntax left in
-them and are only made by `spec/cluster.py` (from manifests) or by tests. IPv4 addresses are dotted strings.
+The values of this module are what the layers below work on. They are immutable, have no Kubernetes syntax
+left in them and are made by `spec/cluster.py` (from manifests) or by tests only. Addresses are dotted
+strings of IPv4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
@@ -38,7 +41,10 @@ class ContainerPort:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod, placed on a node and given an address. `weight` is the lab's own extension for IPVS real servers."""
+    """One pod, placed on a node and given an address.
+
+    The lab's own: `weight` is that of its IPVS real servers, `service_ms` how long it works on one request.
+    """
 
     namespace: str
     name: str
@@ -49,6 +55,7 @@ class Pod:
     ready: bool = True
     owner: str = ""  # "Deployment/web"
     weight: int = 1
+    service_ms: float = 0.0
 
     @property
     def key(self) -> str:
@@ -58,7 +65,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a Service. `target_port` is a number or a container port's name; `node_port` 0 means none."""
+    """One port of a Service; `target_port` is a number or a container port's name, `node_port` 0 is none."""
 
     name: str
     protocol: Protocol
@@ -117,7 +124,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndpointPort:
-    """A port of a slice: the number that the endpoints listen on, matched to Service ports by name and protocol."""
+    """A port of a slice, where its endpoints listen; Service ports find it by name and protocol."""
 
     name: str
     protocol: Protocol
@@ -126,7 +133,7 @@ class EndpointPort:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSlice:
-    """One EndpointSlice: `service` is the Service's name in the same namespace ("" if its label is missing)."""
+    """One EndpointSlice; `service` is the Service's name in its namespace ("" if its label is missing)."""
 
     namespace: str
     name: str
@@ -137,7 +144,7 @@ class EndpointSlice:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """A whole cluster. Order is the manifests' order; `warnings` are sentences for the user, each with its place."""
+    """A whole cluster, in the manifests' order; `warnings` are sentences for the user, with their place."""
 
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]

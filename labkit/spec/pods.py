@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
+from labkit.spec.annotations import LabAnnotations, read_annotations
 from labkit.spec.objects import (
     DaemonSet,
     Deployment,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from labkit.spec.documents import Findings, Place
     from labkit.spec.manifest import Item
 
-WEIGHT_ANNOTATION = "labkit.dev/weight"
-HEAVIEST = 65_535
-
 
 @dataclass(frozen=True, slots=True)
 class PodDraft:
@@ -46,7 +44,7 @@ class PodDraft:
     name: str
     labels: Mapping[str, str]
     spec: PodSpec
-    weight: int
+    annotations: LabAnnotations
     owner: str = ""
     ready: bool = True
     terminating: bool = False
@@ -119,7 +117,7 @@ def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft:
         name=pod.metadata.name,
         labels=pod.metadata.labels,
         spec=pod.spec,
-        weight=_weight(item, (), pod.metadata.annotations, findings),
+        annotations=read_annotations(item, (), pod.metadata.annotations, findings),
         owner=owner,
         ready=ready,
         terminating=pod.metadata.deletion_timestamp is not None,
@@ -155,7 +153,7 @@ def _template_draft(item: Item[Object], spec: WorkloadSpec, findings: Findings) 
         name="",
         labels=template.metadata.labels,
         spec=template.spec,
-        weight=_weight(item, ("spec", "template"), template.metadata.annotations, findings),
+        annotations=read_annotations(item, ("spec", "template"), template.metadata.annotations, findings),
         owner=f"{item.kind}/{item.name}",
         on_every_node=isinstance(item.object, DaemonSet),
     )
@@ -166,20 +164,6 @@ def _warn_of_host_network(item: Item[Object], spec: PodSpec, findings: Findings)
         findings.warn(
             item.place("spec"), f"{item.kind} {item.name}: hostNetwork is ignored, pods get addresses"
         )
-
-
-def _weight(
-    item: Item[Object], path: tuple[str, ...], annotations: Mapping[str, str], findings: Findings
-) -> int:
-    text = annotations.get(WEIGHT_ANNOTATION, "1")
-    if text.isdecimal() and text.isascii() and len(text) < 10 and int(text) <= HEAVIEST:
-        return int(text)
-    findings.mistake(
-        item.place(*path, "metadata", "annotations", WEIGHT_ANNOTATION),
-        f"{text!r} is not a weight",
-        f"write a whole number of 0-{HEAVIEST} in quotes",
-    )
-    return 1
 
 
 def _owned(items: Sequence[Item[Object]]) -> Counter[tuple[str, str, str]]:

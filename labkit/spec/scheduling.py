@@ -62,7 +62,8 @@ def _pod(draft: PodDraft, node: str, address: str) -> model.Pod:
         ports=draft.ports,
         ready=draft.ready,
         owner=draft.owner,
-        weight=draft.weight,
+        weight=draft.annotations.weight,
+        service_ms=draft.annotations.service_ms,
     )
 
 

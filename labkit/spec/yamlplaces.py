@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml  # type: ignore[import-untyped] # PyYAML brings no types
+import yaml
 
 from labkit.spec.yamltext import MAX_DEPTH, read_events
 
@@ -52,7 +52,8 @@ class _Walk:
             self._next.pop()
             self._advance()
         elif isinstance(event, yaml.NodeEvent):
-            place = (first_line + event.start_mark.line, event.start_mark.column + 1)
+            mark: Any = event.start_mark
+            place = (first_line + mark.line, mark.column + 1)
             if self.frames and self.frames[-1][1] and self._next[-1] is None:
                 self._next[-1] = getattr(event, "value", "?")
                 self._key_place = place

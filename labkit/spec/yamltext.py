@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml  # type: ignore[import-untyped] # PyYAML brings no types
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,139 @@
+"""The comparison: the same traffic to the same cluster, under one algorithm after another."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labkit.errors import GuestError, RequestError
+from labkit.guest.info import current
+from labkit.measure.experiment import plan_service_targets
+from labkit.measure.records import GuestFacts, Report
+from labkit.traffic.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labkit.lab import Lab
+    from labkit.measure.experiment import ServiceTarget
+    from labkit.measure.records import RunResult
+    from labkit.traffic.capture import SeenPacket
+    from labkit.traffic.packets import DatagramAnswers, FollowedConnection
+
+    Progress = Callable[[int, int, str], None]
+
+IPTABLES = "iptables"
+DEFAULT_SCHEDULER = "rr"  # kube-proxy's own default in IPVS mode
+DATAGRAMS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A mode, and in IPVS mode its scheduler ("" in iptables mode, which chooses at random)."""
+
+    mode: str
+    scheduler: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.mode} {self.scheduler}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class CraftedTraffic:
+    """What came of packets that Scapy crafted: a SYN to a TCP port, datagrams to a UDP port."""
+
+    service: str
+    probe: tuple[SeenPacket, ...] = ()
+    datagrams: DatagramAnswers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The measured runs, one connection followed from end to end, and the crafted traffic's answers."""
+
+    report: Report
+    followed: FollowedConnection | None
+    crafted: tuple[CraftedTraffic, ...]
+
+
+def parse_algorithms(text: str, schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
+    """Return the algorithms that `text` lists: `iptables`, `ipvs` (its default) or schedulers' names.
+
+    `schedulers` are those of this guest. Raises RequestError for a name that is none of these.
+    """
+    known = {
+        IPTABLES: Algorithm(IPTABLES),
+        "random": Algorithm(IPTABLES),
+        "ipvs": Algorithm("ipvs", DEFAULT_SCHEDULER),
+    }
+    known |= {scheduler: Algorithm("ipvs", scheduler) for scheduler in schedulers}
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise RequestError(
+            f"no algorithm is called {', '.join(map(repr, unknown))}" if unknown else "no algorithm is named",
+            where=f"--algorithms {text}",
+            todo=f"use {IPTABLES} or schedulers of this guest: {', '.join(schedulers)}",
+        )
+    return tuple(dict.fromkeys(known[name] for name in names))
+
+
+def every_algorithm(schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
+    """Return iptables mode and IPVS mode with every one of `schedulers`."""
+    return (Algorithm(IPTABLES), *(Algorithm("ipvs", scheduler) for scheduler in schedulers))
+
+
+def both_modes() -> tuple[Algorithm, ...]:
+    """Return both modes, each with kube-proxy's default."""
+    return (Algorithm(IPTABLES), Algorithm("ipvs", DEFAULT_SCHEDULER))
+
+
+def compare(
+    lab: Lab, algorithms: Sequence[Algorithm], connections: int, seed: int, on_progress: Progress
+) -> Comparison:
+    """Send `connections` to every Service port of `lab` under every algorithm; the lab starts over for each.
+
+    `on_progress(done, total, what)` counts runs. Raises RequestError where the lab has no Service to call,
+    and what `Lab.reset` and `Lab.measure` raise.
+    """
+    targets = plan_service_targets(lab.cluster)
+    if not targets:
+        raise RequestError(
+            "there is nothing to call: no Service with a cluster IP and a TCP or UDP port",
+            where="the manifests",
+            todo="add a Service, or try one of the shipped labs: labkit demo web",
+        )
+    runs: list[RunResult] = []
+    followed, crafted = None, list[CraftedTraffic]()
+    total = len(algorithms) * len(targets)
+    for algorithm in algorithms:
+        on_progress(len(runs), total, f"building a fresh lab for {algorithm}")
+        lab.reset(algorithm.mode, algorithm.scheduler)
+        if not runs:
+            followed, crafted = _follow_first(lab, targets), [_craft(lab, target) for target in targets]
+        for target in targets:
+            on_progress(len(runs), total, f"{algorithm}: {target.service}")
+            runs.append(lab.measure(target, seed=seed, connections=connections))
+    on_progress(total, total, "done")
+    workload = lab.complete(Workload(connections=connections))
+    report = Report(_guest_facts(), lab.iptables_backend, seed, lab.manifests, workload, tuple(runs))
+    return Comparison(report, followed, tuple(crafted))
+
+
+def _follow_first(lab: Lab, targets: Sequence[ServiceTarget]) -> FollowedConnection | None:
+    answering = [target for target in targets if target.pods and target.target.protocol == "TCP"]
+    return lab.follow(answering[0]) if answering else None
+
+
+def _craft(lab: Lab, target: ServiceTarget) -> CraftedTraffic:
+    if target.target.protocol == "UDP":
+        return CraftedTraffic(target.service, datagrams=lab.send_datagrams(target, count=DATAGRAMS))
+    return CraftedTraffic(target.service, probe=lab.probe(target))
+
+
+def _guest_facts() -> GuestFacts:
+    guest = current()
+    if guest is None:
+        raise GuestError("a comparison runs in the lab's Linux", todo="labkit exec -- python ...")
+    return GuestFacts(guest.kind, platform.release(), guest.cpus)
