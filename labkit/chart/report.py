@@ -12,14 +12,14 @@ from labkit.chart.distribution import show_distribution
 from labkit.chart.latency import MEASURES, show_latency
 from labkit.chart.page import page_html, script_json
 from labkit.chart.prose import HONEST, READING, REWRITING, paragraphs
-from labkit.chart.rewriting import Rewriting, rewriting_table
 from labkit.chart.still import key_to
+from labkit.chart.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labkit.chart.picture import Chart
-    from labkit.chart.table import Table
+    from labkit.chart.rewriting import Rewriting
     from labkit.measure.records import Report, RunResult
     from labkit.traffic.workload import Workload
 
@@ -173,7 +173,12 @@ def _least_px(chart: Chart) -> int:
 
 
 def _rewriting(rows: Sequence[Rewriting]) -> str:
-    return _paragraphs(REWRITING) + _wide(rewriting_table(rows))
+    titles = ("packet", "on the client's side", "on the pod's side")
+    cells = tuple((row.packet, row.client_side, row.pod_side) for row in rows)
+    table = Table(
+        "The packets of one connection, in order", tuple(Column(one, "left") for one in titles), cells
+    )
+    return _paragraphs(REWRITING) + _wide(table)
 
 
 def _section(name: str, title: str, content: str) -> str:

@@ -39,7 +39,7 @@ def test_each_packet_stands_beside_its_rewritten_twin():
     ways = [(row.client_side, row.pod_side) for row in shown.rows]
     there, back = (f"{CLIENT} → {VIP}", f"{NODE} → {POD}"), (f"{VIP} → {CLIENT}", f"{POD} → {NODE}")
     assert ways == [there, back, there]
-    assert [row.packet for row in shown.rows][0] == "SYN"
+    assert next(row.packet for row in shown.rows) == "SYN"
     assert [row[1:] for row in shown.table.rows] == ways
 
 
