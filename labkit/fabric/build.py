@@ -7,6 +7,7 @@ from one batch of its own. No process is started and nothing is looked up: a hun
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,7 @@ from labkit.fabric.sysctl import write_sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from labkit.spec.addressplan import AddressPlan, LinkPlan, NamespacePlan
 
@@ -88,15 +90,14 @@ class _Builder:
     def build(self, on_progress: Progress) -> None:
         """Build everything. The maker ends before anybody cleans up, also after an interrupt."""
         prepare_names()
-        maker = Resident("make namespaces", lambda: None)
         try:
-            for group in _groups(self.plan.namespaces):
-                maker.submit(lambda group=group: self.make(group)).result()  # type: ignore[misc]
-                self.connect(group)
-                on_progress(len(self.namespaces), len(self.plan.namespaces), group[-1].name)
+            with Resident("make namespaces") as maker:
+                for group in _groups(self.plan.namespaces):
+                    maker.submit(partial(self.make, group)).result()
+                    self.connect(group)
+                    on_progress(len(self.namespaces), len(self.plan.namespaces), group[-1].name)
             self.wait_until_forwarding()
         finally:
-            maker.leave()
             for socket in self.sockets.values():
                 socket.close()
 
@@ -180,11 +181,26 @@ def _configuration(plan: NamespacePlan) -> Iterator[Message]:
 
 
 def _close_all(namespaces: Mapping[str, Namespace]) -> None:
-    first: BaseException | None = None
+    """Close all of them in another thread, where no interrupt arrives; one that came is raised at the end."""
+    interrupt: KeyboardInterrupt | None = None
+    closing: Future[None] | None = None
+    while closing is None or not closing.done():
+        try:
+            with Resident("close namespaces") as closer:
+                closing = closer.submit(partial(_close_each, namespaces))
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
+    closing.result()
+
+
+def _close_each(namespaces: Mapping[str, Namespace]) -> None:
+    first: Exception | None = None
     for namespace in namespaces.values():
         try:
             namespace.close()
-        except BaseException as error:  # noqa: BLE001  an interrupt must not leave the others behind
+        except Exception as error:  # noqa: BLE001  one that does not close must not leave the others behind
             first = first or error
     if first is not None:
         raise first

@@ -63,11 +63,8 @@ class Namespace:
         Raises BuildError where the name is taken, CapabilityError where this process may not make namespaces.
         """
         prepare_names()
-        maker = Resident(f"make {name}", lambda: None)
-        try:
+        with Resident(f"make {name}") as maker:
             return maker.submit(lambda: cls.from_new_network(name)).result()
-        finally:
-            maker.leave()
 
     @classmethod
     def from_new_network(cls, name: str) -> Namespace:
@@ -173,15 +170,16 @@ class Namespace:
         The kernel frees the namespace itself when its last socket is closed. Raises BuildError if a function
         still runs there.
         """
-        with self._lock:
-            descriptor, self._descriptor = self._descriptor, -1
-            resident, self._resident = self._resident, None
-        if descriptor < 0:
+        if self._descriptor < 0:
             return
-        os.close(descriptor)
         _release_name(self.path)
         for process in self._processes:
             _end(process)
+        with self._lock:  # last: a call that was interrupted before this can be made again
+            descriptor, self._descriptor = self._descriptor, -1
+            resident, self._resident = self._resident, None
+        if descriptor >= 0:
+            os.close(descriptor)
         if resident is not None and not resident.leave(PATIENCE_S):
             raise BuildError(
                 f"a function still runs in the network namespace {self.name}",
@@ -192,7 +190,13 @@ class Namespace:
         with self._lock:
             descriptor = self.fileno()
             if self._resident is None:
-                self._resident = Resident(f"netns {self.name}", lambda: syscalls.enter_network(descriptor))
+                resident = Resident(f"netns {self.name}")
+                try:
+                    resident.submit(lambda: syscalls.enter_network(descriptor)).result()
+                except BaseException:
+                    resident.leave()
+                    raise
+                self._resident = resident
             return self._resident
 
     def _run_or_undo(self, function: Callable[[], T], undo: Callable[[T], None]) -> T:

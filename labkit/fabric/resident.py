@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 Task = Callable[[], None]
@@ -15,19 +15,27 @@ Task = Callable[[], None]
 class Resident:
     """A thread that runs functions one after the other, with their values and exceptions handed back."""
 
-    def __init__(self, name: str, arrive: Callable[[], None]) -> None:
+    def __init__(self, name: str) -> None:
+        """Start the thread; `name` is what a list of threads shows."""
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._live, args=(arrive,), name=name, daemon=True)
-        self._arrived: Future[None] = Future()
-        self._thread.start()
-        self._arrived.result()
+        self._left: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._tasks.put(None)  # an interrupt finds the thread started: nobody else would end it
+            raise
 
-    def _live(self, arrive: Callable[[], None]) -> None:
-        _settle(self._arrived, arrive)
-        if self._arrived.exception() is not None:
-            return
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def _live(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
+        self._left.set_result(None)
 
     @property
     def is_current(self) -> bool:
@@ -41,11 +49,34 @@ class Resident:
         return future
 
     def leave(self, timeout_s: float | None = None) -> bool:
-        """End the thread after what is queued; return whether it ended within `timeout_s` (None: wait)."""
+        """End the thread after what is queued; return whether it ended within `timeout_s`.
+
+        Without a limit an interrupt does not end the waiting: it is raised when the thread has ended.
+        """
         self._tasks.put(None)
-        if not self.is_current:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self.is_current:
+            return False
+        try:
+            if timeout_s is None:
+                _wait_to_the_end(self._left)
+            else:
+                wait([self._left], timeout_s)
+        finally:
+            # Not join() alone: interrupted, it takes a running thread for an ended one (Python issue 89437).
+            if self._left.done():
+                self._thread.join()
+        return self._left.done()
+
+
+def _wait_to_the_end(future: Future[None]) -> None:
+    interrupt: KeyboardInterrupt | None = None
+    while not future.done():
+        try:
+            wait([future])
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _settle(future: Future[T], function: Callable[[], T]) -> None:

@@ -157,15 +157,23 @@ def test_an_interrupt_while_it_is_built_leaves_nothing(count):
 
 def test_an_interrupt_while_it_is_closed_comes_after_the_closing(monkeypatch):
     network = build_network(plan_addresses(cluster_of(4)))
-    close = Namespace.close
+    close, arrived = Namespace.close, threading.Event()
+
+    def interrupt(*_: object) -> None:
+        arrived.set()
+        raise KeyboardInterrupt
 
     def interrupted(self: Namespace) -> None:
-        close(self)
         if self.name == "node-1":
             os.kill(os.getpid(), signal.SIGINT)
-            threading.Event().wait(5)  # the signal arrives at the main thread, at the latest here
+            arrived.wait()
+        close(self)
 
     monkeypatch.setattr(Namespace, "close", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        network.close()
+    usual = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            network.close()
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert all("closed" in repr(namespace) for namespace in network.namespaces.values())
