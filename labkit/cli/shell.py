@@ -1,25 +1,59 @@
-"""`labkit shell`: a shell inside the lab's Linux."""
+"""`labkit shell`: build a lab and open a shell in it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from typing import Annotated
 
 import typer
 
-from labkit.cli.exec import run_and_end
+from labkit.cli.exec import end_with, run_and_end
+from labkit.cli.memory import parse_memory_mb
+from labkit.cli.progress import progress_display
 
 
 def shell(
+    manifest: Annotated[
+        list[str] | None, typer.Argument(help="Kubernetes manifests, or the names of shipped labs.")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="iptables or ipvs.")] = "iptables",
+    scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = "rr",
     guest: Annotated[
         str | None,
         typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
     ] = None,
     memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
 ) -> None:
-    """Open a shell inside the lab's Linux; it ends with the shell's own status."""
+    """Build the lab of the manifests and open a shell in it; it ends with the shell's own status.
+
+    Without a manifest the shell is in an empty Linux. `ip netns` shows nodes and pods.
+    """
+    if manifest:
+        end_with(lambda: _lab_shell(manifest, mode, scheduler, guest, memory))
     run_and_end((user_shell(),), guest, memory)
+
+
+def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | None, memory: str) -> None:
+    from labkit.guest.rerun import rerun_inside
+    from labkit.lab import Lab, read_manifests
+
+    read_manifests(manifests)  # mistakes are said before anything is started
+    rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))
+    with progress_display("building the lab") as on_progress:
+        lab = Lab.open(*manifests, mode=mode, scheduler=scheduler, on_progress=on_progress)
+    with lab:
+        sys.stderr.write(f"{lab}\n")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's and its commands'
+        done = subprocess.run([user_shell()], preexec_fn=_heed_interrupts, check=False)  # noqa: PLW1509
+    raise SystemExit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def user_shell() -> str:

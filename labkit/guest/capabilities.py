@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import CapabilityError
 from labkit.guest import syscalls
 from labkit.guest.info import current
+from labkit.guest.probe import read_lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 PACKAGED_UML = Path("/usr/bin/linux.uml")
 PACKAGED_MODULES = Path("/usr/lib/uml/modules")
 INSTALL_UML = "sudo apt-get install user-mode-linux"
-_HOST_MODULES = ("ip_vs", "ip_vs_rr", "ip_set", "dummy", "sch_netem", "veth", "bridge", "xt_ipvs")
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
 
@@ -46,33 +46,17 @@ def choose_linux(request: str | None = None, environ: Mapping[str, str] | None =
     if request == "host":
         return _host_or_error()
     if request == "uml":
-        return _uml_or_error(environ)
+        return _uml_or_error(environ, ())
     if request != "auto":
         return _given_uml(request)
-    if not missing_on_host():
-        return _host()
-    return _uml_or_error(environ)
+    missing = missing_on_host()
+    return _uml_or_error(environ, missing) if missing else _host()
 
 
 def missing_on_host() -> tuple[str, ...]:
-    """Return what the host's own kernel lacks to run the lab: modules, and the right to use them."""
-    known = _host_module_names()
-    lacking = tuple(name for name in _HOST_MODULES if name not in known)
-    if lacking:
-        return lacking
-    return () if may_use_namespaces() else ("the right to make network namespaces",)
-
-
-def may_use_namespaces() -> bool:
-    """Try in a child whether this user may make the lab's namespaces on the host."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.unshare(namespace_flags() | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitpid(pid, 0)[1] == 0
+    """Return what the host's own kernel lacks to run the lab: tried in namespaces of a child's own."""
+    own_network = (namespace_flags() & ~syscalls.CLONE_NEWPID) | syscalls.CLONE_NEWNET
+    return read_lacking(own_network | syscalls.CLONE_NEWNS)
 
 
 def namespace_flags() -> int:
@@ -96,17 +80,6 @@ def command_path(path: str | None) -> str:
     return ":".join([*present, *(directory for directory in SYSTEM_PATH if directory not in present)])
 
 
-def _host_module_names() -> frozenset[str]:
-    release = platform.uname().release
-    names = {path.name for path in Path("/sys/module").glob("*")}
-    for listing in ("modules.dep", "modules.builtin"):
-        path = Path("/lib/modules", release, listing)
-        if path.is_file():
-            lines = path.read_text().splitlines()
-            names.update(Path(line.split(":")[0]).name.split(".ko")[0].replace("-", "_") for line in lines)
-    return frozenset(names)
-
-
 def _host() -> Linux:
     return Linux("host", f"the host's own kernel {platform.uname().release} has everything the lab needs")
 
@@ -122,21 +95,22 @@ def _host_or_error() -> Linux:
     return _host()
 
 
-def _uml_or_error(environ: Mapping[str, str]) -> Linux:
+def _uml_or_error(environ: Mapping[str, str], missing_on_host: tuple[str, ...]) -> Linux:
+    host = (
+        f"the host's own kernel lacks {', '.join(missing_on_host)}" if missing_on_host else "it was asked for"
+    )
     binary = find_uml(environ)
     if binary is not None:
-        return _uml(
-            binary, f"User-Mode Linux ({binary}); the host's kernel lacks {', '.join(missing_on_host())}"
-        )
+        return _uml(binary, f"User-Mode Linux ({binary}): {host}")
     if platform.machine() not in ("x86_64", "i686"):
         raise CapabilityError(
             f"no Linux here can run the lab: User-Mode Linux does not exist for {platform.machine()}",
-            where=f"the host's kernel lacks {', '.join(missing_on_host())}",
+            where=host,
             todo="use GitHub Codespaces, Binder, or a Linux virtual machine whose kernel has ip_vs",
         )
     raise CapabilityError(
         "no Linux here can run the lab: User-Mode Linux (linux.uml) is not installed",
-        where=f"the host's kernel lacks {', '.join(missing_on_host())}",
+        where=host,
         todo=INSTALL_UML,
     )
 

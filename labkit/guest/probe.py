@@ -13,13 +13,21 @@ import socket
 import struct
 import subprocess
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from labkit.guest import syscalls
 from labkit.guest.modules import IPVS_SCHEDULERS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _IP_VS_SO_SET_ADD = 1154  # linux/ip_vs.h
 _SERVICE = struct.Struct("=H2x4sHxxI16sII4s")  # struct ip_vs_service_user
-_RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 16, 1, 4, 0x400
+_NEEDED_LINKS = ("dummy", "veth", "bridge")
+_NEEDED_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "dh", "sh", "sed", "nq")
+_RTM_NEWLINK, _RTM_NEWQDISC = 16, 36
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 1, 4, 0x400
+_TCA_KIND, _TCA_OPTIONS, _TC_H_ROOT = 1, 2, 0xFFFFFFFF
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
 _TOOLS = {
     "iptables-legacy": "iptables",
@@ -48,19 +56,13 @@ class Capabilities:
     trace: bool
     missing_tools: dict[str, str]
 
-    @property
-    def sufficient(self) -> bool:
-        """Whether a lab can run here."""
-        links = {"dummy", "veth", "bridge"} <= set(self.link_kinds)
-        return "rr" in self.schedulers and links and self.iptables_legacy and self.ipset
-
 
 def read_capabilities() -> Capabilities:
     """Try what the lab needs, in the network namespace of this process: use one made for it."""
     return Capabilities(
-        schedulers=tuple(name for name in IPVS_SCHEDULERS if _takes_scheduler(name)),
-        link_kinds=tuple(kind for kind in ("dummy", "veth", "bridge") if _makes_link(kind)),
-        netem=_works("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"),
+        schedulers=tuple(name for name in IPVS_SCHEDULERS if takes_scheduler(name)),
+        link_kinds=tuple(kind for kind in _NEEDED_LINKS if makes_link(kind)),
+        netem=makes_netem(),
         iptables_legacy=_works("iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-m", "statistic",
                                "--mode", "random", "--probability", "0.5", "-j", "RETURN"),
         ipset=_works("ipset", "create", "probe", "hash:ip,port"),
@@ -71,21 +73,50 @@ def read_capabilities() -> Capabilities:
 
 
 def read_schedulers() -> tuple[str, ...]:
-    """Return the IPVS schedulers of this Linux, asked in a network namespace of its own (a forked child's)."""
+    """Return the IPVS schedulers of this Linux, asked in a network namespace of a child's own."""
+    return tuple(answer_apart(syscalls.CLONE_NEWNET, lambda: [*filter(takes_scheduler, IPVS_SCHEDULERS)]))
+
+
+def read_lacking(flags: int) -> tuple[str, ...]:
+    """Return what this Linux lacks to run a lab, asked in a child after unshare(`flags`).
+
+    The names are those of modules; `namespaces` stands for the right to make them.
+    """
+    try:
+        return tuple(answer_apart(flags, _lacking))
+    except PermissionError:
+        return ("namespaces",)
+
+
+def answer_apart(flags: int, question: Callable[[], list[str]]) -> list[str]:
+    """Return the answer to a question asked in a child process with namespaces of its own.
+
+    Raises PermissionError when this user may not make them.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _enter_own_network()
-            names = [name for name in IPVS_SCHEDULERS if _takes_scheduler(name)]
-            os.write(writer, " ".join(names).encode())
+            syscalls.unshare(flags)
+            syscalls.bring_loopback_up()
+            os.write(writer, json.dumps(question()).encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as answer:
-        names = answer.read().split()
+        text = answer.read()
     os.waitpid(pid, 0)
-    return tuple(names)
+    if not text:
+        raise PermissionError("this user may not make namespaces")
+    return [str(name) for name in json.loads(text)]
+
+
+def _lacking() -> list[str]:
+    schedulers = [f"ip_vs_{name}" for name in _NEEDED_SCHEDULERS if not takes_scheduler(name)]
+    if len(schedulers) == len(_NEEDED_SCHEDULERS):
+        return ["ip_vs"]
+    links = [kind for kind in _NEEDED_LINKS if not makes_link(kind)]
+    return [*schedulers, *links, *([] if makes_netem() else ["sch_netem"])]
 
 
 def missing_tools() -> dict[str, str]:
@@ -93,7 +124,8 @@ def missing_tools() -> dict[str, str]:
     return {tool: package for tool, package in _TOOLS.items() if shutil.which(tool) is None}
 
 
-def _takes_scheduler(name: str) -> bool:
+def takes_scheduler(name: str) -> bool:
+    """Make and remove a virtual server with that scheduler in this network namespace; False if refused."""
     service = _SERVICE.pack(
         socket.IPPROTO_TCP, b"\x0a\x00\x00\x01", 80, 0, name.encode(), 0, 0, b"\xff\xff\xff\xff"
     )
@@ -107,12 +139,23 @@ def _takes_scheduler(name: str) -> bool:
     return True
 
 
-def _makes_link(kind: str) -> bool:
-    name = f"probe-{kind}".encode() + b"\0"
-    attributes = _attribute(_IFLA_IFNAME, name)
-    attributes += _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, kind.encode()))
-    body = bytes(16) + attributes
-    header = struct.pack("=IHHII", 16 + len(body), _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE, 1, 0)
+def makes_link(kind: str) -> bool:
+    """Make an interface of that kind in this network namespace and return whether that worked."""
+    link_info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, kind.encode()))
+    return _asks_netlink(
+        _RTM_NEWLINK, bytes(16) + _attribute(_IFLA_IFNAME, f"probe-{kind}\0".encode()) + link_info
+    )
+
+
+def makes_netem() -> bool:
+    """Give lo a netem queue without delay in this network namespace and return whether that worked."""
+    message = struct.pack("=BxxxiIII", 0, socket.if_nametoindex("lo"), 0, _TC_H_ROOT, 0)
+    options = _attribute(_TCA_OPTIONS, struct.pack("=6I", 0, 1000, 0, 0, 0, 0))
+    return _asks_netlink(_RTM_NEWQDISC, message + _attribute(_TCA_KIND, b"netem\0") + options)
+
+
+def _asks_netlink(type_: int, body: bytes) -> bool:
+    header = struct.pack("=IHHII", 16 + len(body), type_, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
         netlink.send(header + body)
         (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
@@ -131,11 +174,7 @@ def _works(*argv: str) -> bool:
         return False
 
 
-def _enter_own_network() -> None:
+if __name__ == "__main__":
     syscalls.unshare(syscalls.CLONE_NEWNET)
     syscalls.bring_loopback_up()
-
-
-if __name__ == "__main__":
-    _enter_own_network()
     print(json.dumps(asdict(read_capabilities())))  # noqa: T201 - the answer

@@ -1,4 +1,4 @@
-"""Real guests, booted from the host. A `Launch` is one `labkit` process with a runtime directory of its own."""
+"""Real guests, booted from the host. A `Launch` is one launcher with a runtime directory of its own."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from guest.launches import DEADLINE_S, LABKIT, RUN_HOST, poll, processes
@@ -64,7 +65,7 @@ def test_a_guest_that_panics_says_why(launch):
 def test_directories_of_dead_launchers_are_swept_at_the_next_start(labkit_exec, runtime):
     with subprocess.Popen(["true"]) as dead:
         pass
-    namespace = os.stat("/proc/self/ns/pid").st_ino
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
     stale = runtime / f"labkit-{os.getuid()}-{namespace}-{dead.pid}-1-abcdef"
     foreign = runtime / f"labkit-{os.getuid()}-1-{dead.pid}-1-abcdef"
     for directory in (stale, foreign):

@@ -142,6 +142,6 @@ def test_inside_the_lab_exec_stays_in_the_same_guest(labkit_exec):
 
 def test_the_guest_has_the_clock_of_the_host(labkit_exec):
     before = subprocess.run(["date", "+%s"], capture_output=True, check=True).stdout
-    status, out, _ = labkit_exec("date", "+%s")
+    _, out, _ = labkit_exec("date", "+%s")
     after = subprocess.run(["date", "+%s"], capture_output=True, check=True).stdout
     assert int(before) - 2 <= int(out) <= int(after) + 2

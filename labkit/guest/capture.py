@@ -1,0 +1,67 @@
+"""Run a command in a guest and keep what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labkit.errors import GuestError
+from labkit.guest.capabilities import command_path
+from labkit.guest.line import Frame, FrameType, decode_count
+from labkit.guest.process import SpawnRequest
+from labkit.guest.streams import Stream
+
+if TYPE_CHECKING:
+    from labkit.guest.connection import GuestConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a command wrote, and its wait status."""
+
+    output: bytes
+    errors: bytes
+    wait_status: int
+
+
+def run_and_capture(guest: GuestConnection, argv: tuple[str, ...]) -> Captured:
+    """Run a command without input in this directory and environment; raise GuestError if it cannot."""
+    process, output, errors = guest.new_channels(3)
+    collected = {output: _Collector(guest, output), errors: _Collector(guest, errors)}
+    last: list[Frame] = []
+    env = {**os.environ, "PATH": command_path(os.environ.get("PATH")), "LABKIT_LAB": guest.name}
+    request = SpawnRequest(argv, env, os.getcwd(), 0o022, pipes={1: output, 2: errors})  # noqa: PTH109 - text
+    guest.spawn(process, request, last.append)
+    while not last or last[-1].type is FrameType.STARTED:
+        guest.turn()
+    if last[-1].type is FrameType.FAILED:
+        raise GuestError(json.loads(last[-1].payload)["message"])
+    written = [collected[channel].finish() for channel in (output, errors)]
+    return Captured(written[0], written[1], decode_count(last[-1].payload))
+
+
+class _Collector:
+    """Takes a channel's bytes through a pipe into memory."""
+
+    def __init__(self, guest: GuestConnection, channel: int) -> None:
+        self._guest = guest
+        self._data = bytearray()
+        self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._stream = Stream(guest.link, channel, sink=writer, owned=True)
+        guest.loop.on_readable(self._reader, self._read)
+
+    def finish(self) -> bytes:
+        """Return everything, once the far end has said that there is no more."""
+        while self._reader >= 0:
+            self._guest.loop.turn()
+        return bytes(self._data)
+
+    def _read(self) -> None:
+        piece = os.read(self._reader, 65536)
+        self._data += piece
+        if not piece:
+            self._guest.loop.forget(self._reader)
+            os.close(self._reader)
+            self._reader = -1
