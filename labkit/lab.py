@@ -30,6 +30,7 @@ from labkit.spec.cluster import read_cluster
 from labkit.spec.manifest import shipped_lab, shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.proxyconfig import ProxyConfig
+from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
 from labkit.traffic.capture import CapturePoint
 from labkit.traffic.exchange import exchange
@@ -120,6 +121,12 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        head = f"Lab {' '.join(self.manifests)}: {self.mode} mode, a pod is chosen by {self.algorithm}"
+        guest = current()
+        terminal = f"A terminal in this lab: labkit attach {guest.lab}" if guest else ""
+        return "\n  ".join([head, *summarise_cluster(self.cluster, self._plan.clients.values()), terminal])
 
     @property
     def network(self) -> Network:

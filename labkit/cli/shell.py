@@ -48,7 +48,7 @@ def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | Non
     with lab:
         sys.stderr.write(f"{lab}\n")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's and its commands'
-        done = subprocess.run([user_shell()], preexec_fn=_heed_interrupts, check=False)  # noqa: PLW1509
+        done = subprocess.run([user_shell()], preexec_fn=_heed_interrupts, check=False)
     raise SystemExit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 

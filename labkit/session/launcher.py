@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
+from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
 from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest
@@ -58,6 +59,7 @@ class Session:
         for channel in (output, errors):
             Stream(guest.link, channel, sink=sys.stderr.fileno(), owned=False)
         guest.spawn(self._channel, _kernel_process(guest.name, connection, output, errors), self._handle)
+        AttachServer(guest)
         self._watch_parent()
         self._watch_signals()
 
