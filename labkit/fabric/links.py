@@ -64,7 +64,6 @@ def _link_kind(kind: str, data: bytes = b"") -> bytes:
 _BRIDGE = _link_kind(
     "bridge", attribute(IFLA_BR_MCAST_SNOOPING, b"\0") + attribute(IFLA_BR_VLAN_DEFAULT_PVID, b"\0\0")
 )
-_DUMMY = _link_kind("dummy")
 _HAIRPIN = attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))
 _BRIDGE_DUMP = _ifinfomsg.pack(AF_BRIDGE, 0, 0, 0, 0)
 
@@ -74,12 +73,6 @@ def add_bridge(interface: Interface) -> Message:
     body = _ifinfomsg.pack(0, 0, interface.index, IFF_UP, IFF_UP)
     body += _name(interface.name) + _mac(IFLA_ADDRESS, interface.mac) + _BRIDGE
     return Message(RTM_NEWLINK, CREATE, body, f"make the bridge {interface.name}")
-
-
-def add_dummy(name: str, index: int) -> Message:
-    """Make a dummy interface, up: what is sent to it is gone, its addresses are local."""
-    body = _ifinfomsg.pack(0, 0, index, IFF_UP, IFF_UP) + _name(name) + _DUMMY
-    return Message(RTM_NEWLINK, CREATE, body, f"make the dummy interface {name}")
 
 
 def add_veth(link: LinkPlan, inner_descriptor: int) -> Message:

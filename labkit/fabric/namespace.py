@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
-from labkit.errors import BuildError, CapabilityError
+from labkit.errors import BuildError, CapabilityError, LabError
 from labkit.fabric import syscalls
 from labkit.fabric.resident import Resident
 from labkit.fabric.sysctl import read_sysctl, write_sysctl
@@ -60,7 +60,8 @@ class Namespace:
     def create(cls, name: str) -> Namespace:
         """Make an empty network namespace called `name`.
 
-        Raises BuildError where the name is taken, CapabilityError where this process may not make namespaces.
+        Raises BuildError where the name is taken or no more can be made, CapabilityError where this process
+        may make none.
         """
         prepare_names()
         with Resident(f"make {name}") as maker:
@@ -84,7 +85,7 @@ class Namespace:
         except BaseException as error:
             path.unlink()
             if isinstance(error, OSError):
-                raise _no_right_to_create(name, error) from error
+                raise _refusal(name, error) from error
             raise
         return cls(name, descriptor)
 
@@ -222,8 +223,8 @@ def _claim_name(name: str) -> Path:
             where=str(path),
             todo="close the other lab (lab.close()), or give this one its own Linux: labkit exec -- ...",
         ) from error
-    except PermissionError as error:
-        raise _no_right_to_create(name, error) from error
+    except OSError as error:
+        raise _refusal(name, error) from error
     return path
 
 
@@ -241,8 +242,8 @@ def prepare_names() -> None:
                 raise
             syscalls.bind_mount(NAMES, NAMES, flags=syscalls.MS_REC)
             syscalls.share_mounts(NAMES)
-    except PermissionError as error:
-        raise _no_right_to_create(str(NAMES), error) from error
+    except OSError as error:
+        raise _refusal(str(NAMES), error) from error
 
 
 def _release_name(path: Path) -> None:
@@ -252,7 +253,13 @@ def _release_name(path: Path) -> None:
         path.unlink()
 
 
-def _no_right_to_create(name: str, error: OSError) -> CapabilityError:
+def _refusal(name: str, error: OSError) -> LabError:
+    if error.errno not in {errno.EPERM, errno.EACCES, errno.ENOSYS}:
+        return BuildError(
+            f"no further network namespace can be made: {error.strerror}",
+            where=name,
+            todo="use fewer pods, or allow more: ulimit -n, free memory, sysctl user.max_net_namespaces",
+        )
     return CapabilityError(
         f"no network namespace can be made here: {error.strerror}",
         where=name,

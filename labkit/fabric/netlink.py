@@ -80,9 +80,16 @@ class RouteSocket:
     """
 
     def __init__(self, where: str) -> None:
-        """Open it; `where` is the namespace's name in errors."""
+        """Open it; `where` is the namespace's name in errors. BuildError at the limit of open files."""
         self.where = where
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        except OSError as error:
+            raise BuildError(
+                f"no netlink socket: {error.strerror}",
+                where=f"network namespace {where}",
+                todo="use fewer pods, or allow more open files: ulimit -n",
+            ) from error
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._sequence = 0
 

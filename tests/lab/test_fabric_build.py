@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from clusters import answered_from, cluster_of, cluster_with
@@ -17,7 +19,7 @@ from labkit.errors import BuildError, CapabilityError
 from labkit.fabric.build import build_network
 from labkit.fabric.namespace import Namespace
 from labkit.spec.addressing import AddressPlan, ClientPlan, plan_addresses
-from labkit.spec.addressplan import Address
+from labkit.spec.addressplan import Address, NamespacePlan
 from labkit.spec.model import Node, Pod
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -113,6 +115,46 @@ def test_an_error_of_the_progress_display_leaves_nothing():
 
     with pytest.raises(ZeroDivisionError):
         build_network(plan_addresses(cluster_of(4)), on_progress=fail)
+
+
+def without_addresses(plan: AddressPlan, name: str) -> AddressPlan:
+    """Return the plan with the interface of `name` never switched on."""
+    idle = NamespacePlan(name, "pod")
+    return replace(plan, namespaces=tuple(idle if n.name == name else n for n in plan.namespaces))
+
+
+def test_a_port_that_forwards_late_is_waited_for():
+    late = []
+
+    def switch_on_at_the_end(done: int, total: int, name: str) -> None:
+        if done == total:
+            late.append(subprocess.Popen(["ip", "-n", "web-1", "link", "set", "eth0", "up"]))
+
+    with build_network(
+        without_addresses(plan_addresses(cluster_of(4)), "web-1"), on_progress=switch_on_at_the_end
+    ) as network:
+        assert late[0].wait() == 0
+        ports = json.loads(network.node("node-2").command(["bridge", "-j", "link"]).stdout)
+        assert {port["state"] for port in ports} == {"forwarding"}
+
+
+def test_a_port_that_never_forwards_is_an_error(monkeypatch):
+    monkeypatch.setattr("labkit.fabric.build.READY_TIMEOUT_S", 0.05)
+    with pytest.raises(BuildError, match="1 of 2 bridge ports do not forward") as caught:
+        build_network(without_addresses(plan_addresses(cluster_of(4)), "web-1"))
+    assert caught.value.where == "network namespace node-2"
+
+
+@pytest.mark.parametrize("spare", [3, 25, 26, 27, 28])
+def test_too_few_open_files_say_so_and_leave_nothing(spare):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + spare, hard))
+    try:
+        with pytest.raises(BuildError, match="Too many open files") as caught:
+            build_network(plan_addresses(cluster_of(40)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "ulimit -n" in caught.value.todo
 
 
 INTERRUPTED = """

@@ -82,12 +82,6 @@ def test_a_neighbour_is_permanent():
     )
 
 
-def test_a_dummy_is_up():
-    message = read(links.add_dummy("kube-ipvs0", 900), ifinfmsg)
-    assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "dummy"
-    assert (message["index"], message["flags"], message.get_attr("IFLA_IFNAME")) == (900, 1, "kube-ipvs0")
-
-
 @given(st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40))))
 def test_attributes_are_read_as_they_were_written(attributes):
     assert (
