@@ -10,6 +10,7 @@ import select
 import signal
 import struct
 import termios
+from pathlib import Path
 
 import pytest
 from guest.launches import DEADLINE_S, LABKIT
@@ -52,7 +53,9 @@ class Session:
 
 
 def test_size_and_its_change_reach_the_command():
-    session = Session((*EXEC, "sh", "-c", "trap 'stty size; exit 3' WINCH; stty size; while :; do sleep 0.1; done"))
+    session = Session(
+        (*EXEC, "sh", "-c", "trap 'stty size; exit 3' WINCH; stty size; while :; do sleep 0.1; done")
+    )
     session.expect(b"33 99\r\n")
     fcntl.ioctl(session.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
     status, seen = session.end()
@@ -61,7 +64,9 @@ def test_size_and_its_change_reach_the_command():
 
 
 def test_the_terminal_is_raw_while_the_command_has_it_and_as_before_afterwards():
-    session = Session(("/bin/sh", "-c", f"{' '.join(EXEC)} sh -c 'echo go; read x; echo got $x'; echo over; read x"))
+    session = Session(
+        ("/bin/sh", "-c", f"{' '.join(EXEC)} sh -c 'echo go; read x; echo got $x'; echo over; read x")
+    )
     before = session.attributes()
     session.expect(b"go\r\n")
     assert not session.attributes()[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
@@ -74,7 +79,13 @@ def test_the_terminal_is_raw_while_the_command_has_it_and_as_before_afterwards()
 
 @pytest.mark.parametrize("kill", [signal.SIGTERM, None], ids=["SIGTERM", "guest dies"])
 def test_the_terminal_is_given_back_when_the_command_is_killed(kill):
-    session = Session(("/bin/sh", "-c", f"{' '.join(EXEC)} sh -c 'echo $$ go; read x; echo c > /proc/sysrq-trigger'; echo over; read x"))
+    session = Session(
+        (
+            "/bin/sh",
+            "-c",
+            f"{' '.join(EXEC)} sh -c 'echo $$ go; read x; echo c > /proc/sysrq-trigger'; echo over; read x",
+        )
+    )
     before = session.attributes()
     session.expect(b"go\r\n")
     if kill is None:
@@ -98,7 +109,9 @@ def test_control_c_interrupts_the_command_and_ends_labkit_the_same_way():
 
 def test_errors_in_a_pipe_stay_apart_from_the_terminal(tmp_path):
     file = tmp_path / "errors"
-    script = f"{' '.join(EXEC)} sh -c 'echo shown; echo kept >&2; test -t 0 && test -t 1 && ! test -t 2' 2>{file}"
+    script = (
+        f"{' '.join(EXEC)} sh -c 'echo shown; echo kept >&2; test -t 0 && test -t 1 && ! test -t 2' 2>{file}"
+    )
     session = Session(("/bin/sh", "-c", script))
     status, seen = session.end()
     assert (os.waitstatus_to_exitcode(status), seen) == (0, b"shown\r\n")
@@ -117,15 +130,16 @@ def test_output_into_a_pipe_leaves_the_terminal_to_the_pipe_s_reader():
 
 
 def test_control_c_reaches_a_command_whose_output_is_piped():
-    session = Session(("/bin/sh", "-c", f"{' '.join(EXEC)} sh -c 'trap \"echo caught >&2; exit 4\" INT; echo up >&2; sleep 1000 & wait' | cat"))
+    script = 'trap "echo caught >&2; exit 4" INT; echo up >&2; sleep 1000 & wait'
+    session = Session(("/bin/sh", "-c", f"{' '.join(EXEC)} sh -c '{script}' | cat"))
     session.expect(b"up\r\n")
     session.press(b"\x03")
     session.expect(b"caught\r\n")
     session.end()
 
 
-def test_shell_is_the_user_s_shell_with_job_control():
-    session = Session(("/usr/bin/env", "SHELL=/bin/bash", *LABKIT, "shell"))
+def test_shell_is_the_user_s_shell_with_job_control(tmp_path):
+    session = Session(("/usr/bin/env", "SHELL=/bin/bash", f"HOME={tmp_path}", *LABKIT, "shell"))
     session.expect(b"@lab")
     session.press(b"sh -c 'echo beg''un; exec sleep 1000'\r")
     session.expect(b"begun")
@@ -137,7 +151,9 @@ def test_shell_is_the_user_s_shell_with_job_control():
 
 
 def test_stopping_the_launcher_stops_the_command_and_gives_the_terminal_back():
-    session = Session(("/bin/bash", "-ic", f"{' '.join(EXEC)} sh -c 'echo go; read x; echo got $x'; jobs; fg"))
+    session = Session(
+        ("/bin/bash", "-ic", f"{' '.join(EXEC)} sh -c 'echo go; read x; echo got $x'; jobs; fg")
+    )
     before = session.attributes()
     session.expect(b"go\r\n")
     (launcher,) = children(session.pid)
@@ -152,5 +168,4 @@ def test_stopping_the_launcher_stops_the_command_and_gives_the_terminal_back():
 
 
 def children(parent):
-    with open(f"/proc/{parent}/task/{parent}/children") as file:
-        return [int(pid) for pid in file.read().split()]
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
