@@ -13,8 +13,9 @@ _PUBLIC = {
     "Workload": "labkit.traffic.workload",
     "show_distribution": "labkit.chart.distribution",
     "show_latency": "labkit.chart.latency",
+    "show_rewriting": "labkit.chart.rewriting",
 }
-__all__ = ["AlgorithmChooser", "Lab", "LabError", "Workload", "show_distribution", "show_latency"]
+__all__ = ["AlgorithmChooser", "Lab", "LabError", "Workload", "show_distribution", "show_latency", "show_rewriting"]
 
 
 def __getattr__(name: str) -> Any:

@@ -73,7 +73,7 @@ lab
 # Clients do not call pods: pods come and go. They call a **Service**, whose address stays. Here it is:
 
 # %%
-lab.services["web"]
+lab.services["web"].cluster_ip
 
 # %% [markdown]
 # **Predict:** no interface anywhere has this address (look again at the list above). Will a call to it be answered? By whom?
@@ -107,7 +107,9 @@ answer.summary()
 # the way home. Neither side saw the other's real address. Watch one whole connection from both ends:
 
 # %%
-lab.follow("web")
+from labkit import show_rewriting
+
+show_rewriting(lab.follow("web"))
 
 # %% [markdown]
 # ## Send 300 connections

@@ -78,6 +78,15 @@ def test_a_client_outside_is_measured_through_the_node_port(lab):
     assert {flow.client.rpartition(".")[0] for flow in run.flows} == {"172.18.255"}
 
 
+def test_who_may_answer_is_what_kube_proxy_decides(lab):
+    (web,) = lab.cluster.services
+    local = replace(lab.cluster, services=(replace(web, internal_policy="Local"),))
+    assert {target.pods for target in plan_service_targets(local)} == {(PODS[0], PODS[2])}
+    assert {target.pods for target in plan_service_targets(local, "node-2")} == {(PODS[1],)}
+    sticky = replace(lab.cluster, services=(replace(web, affinity_timeout_s=60),))
+    assert all(target.has_affinity for target in plan_service_targets(sticky))
+
+
 def test_ingress_is_where_a_client_enters_the_cluster(lab):
     plan = lab.network.plan
     (near,) = plan_ingress(plan, "client")

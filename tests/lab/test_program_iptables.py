@@ -52,23 +52,13 @@ def rules_without_counters(node, backend):
     }
 
 
+NOTE = ("-m", "comment", "--comment", 'a "quoted" \\ one')
+
+
 def add_rules_of_others(node, backend):
     for words in (
         ("-t", "nat", "-N", "MINE"),
-        (
-            "-t",
-            "nat",
-            "-A",
-            "PREROUTING",
-            "-s",
-            "192.0.2.9",
-            "-m",
-            "comment",
-            "--comment",
-            'a "quoted" \\ one',
-            "-j",
-            "MINE",
-        ),
+        ("-t", "nat", "-A", "PREROUTING", "-s", "192.0.2.9", *NOTE, "-j", "MINE"),
         ("-A", "FORWARD", "-i", "lo", "-j", "ACCEPT"),
         ("-P", "FORWARD", "DROP"),
         ("-t", "mangle", "-A", "INPUT", "-p", "icmp", "-j", "ACCEPT"),

@@ -36,7 +36,8 @@ def test_a_node_is_the_gateway_of_its_pods_and_routes_to_the_others():
         ("cni0", "10.244.1.1", 24),
     ]
     assert [(r.interface.name, r.destination, r.via) for r in node.routes] == [
-        ("eth0", "10.244.2.0/24", "172.18.0.3")
+        ("eth0", "10.244.2.0/24", "172.18.0.3"),
+        ("eth0", "0.0.0.0/0", ""),
     ]
     assert node.sysctls[0] == ("net/ipv4/ip_forward", "1")
 

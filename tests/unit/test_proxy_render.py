@@ -63,9 +63,8 @@ def test_json_has_the_keys_of_the_mode(render):
 
 def test_the_node_is_the_first_one_unless_named(render, tmp_path):
     override = tmp_path / "config.yaml"
-    override.write_text(
-        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nhostnameOverride: second\n"
-    )
+    kind = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+    override.write_text(kind + "hostnameOverride: second\n")
     for words, address in (
         ((), "172.18.0.2"),
         (("--node", "second"), "172.18.0.3"),

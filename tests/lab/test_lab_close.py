@@ -1,0 +1,41 @@
+"""A lab's end, in the guest."""
+
+import pytest
+
+from labkit import Lab
+from labkit.errors import CapabilityError, RequestError, SpecError
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_closed_lab_leaves_nothing_and_says_so():
+    with Lab.open("weighted") as lab:
+        assert lab.measure("web", connections=8).answered == 8
+    with pytest.raises(RequestError, match="closed"):
+        lab.measure("web")
+    lab.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("asked", [{"mode": "userspace"}, {"mode": "ipvs", "scheduler": "fastest"}])
+def test_a_lab_that_cannot_be_opened_leaves_nothing(asked):
+    with pytest.raises(RequestError) as refused:
+        Lab.open("web", **asked)
+    assert refused.value.todo
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_broken_manifest_is_refused_before_anything_is_built(tmp_path):
+    manifest = tmp_path / "broken.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 99999}]}\n"
+    )
+    with pytest.raises(SpecError, match=r"broken\.yaml:4:"):
+        Lab.open(manifest)
+
+
+def test_outside_of_the_lab_s_linux_it_says_how_to_get_in(monkeypatch):
+    monkeypatch.setattr(
+        "labkit.lab.current", lambda: None
+    )  # as in an ordinary Python, where no marker stands
+    with pytest.raises(CapabilityError, match='the kernel "Lab"'):
+        Lab.open("web")
