@@ -12,6 +12,9 @@ from labkit.measure.distribution import chi_square_p, expected_shares, is_overlo
 from labkit.measure.latency import latency_quantiles
 from labkit.measure.records import Clock, FlowRecord, Quantile, RunResult
 from labkit.measure.taps import Taps, plan_ingress
+from labkit.proxy.services import forwarded_ports
+from labkit.proxy.settings import node_settings
+from labkit.spec.proxyconfig import ProxyConfig
 from labkit.traffic.flow import Target
 from labkit.traffic.flows import send_flows
 from labkit.traffic.workload import Workload, plan_flows
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from labkit.fabric.build import Network
-    from labkit.spec.model import ClusterSpec, Service, ServicePort
+    from labkit.proxy.services import ForwardedPort
+    from labkit.spec.model import ClusterSpec
     from labkit.traffic.backend import Backends
     from labkit.traffic.flow import FlowOutcome
 
@@ -49,18 +53,21 @@ class Programmed:
     clock: Clock = "real"
 
 
-def plan_service_targets(cluster: ClusterSpec) -> tuple[ServiceTarget, ...]:
-    """Return the Service ports of a cluster with a cluster IP and TCP or UDP, and their ready pods."""
+def plan_service_targets(cluster: ClusterSpec, node: str = "") -> tuple[ServiceTarget, ...]:
+    """Return the Service ports of a cluster with a cluster IP and TCP or UDP, and the pods that may answer.
+
+    Who may answer is what kube-proxy decides on `node` (the first one, where the client is, if not named):
+    ready endpoints, the internal traffic policy, topology hints. Pods are in the cluster's order.
+    """
+    (chosen, *_) = [one for one in cluster.nodes if node in {"", one.name}]
     return tuple(
         ServiceTarget(
-            service=f"{service.key}:{port.port}",
-            target=Target(service.cluster_ip, port.port, port.protocol),
-            pods=_ready_pods(cluster, service, port),
-            has_affinity=service.affinity_timeout_s is not None,
+            service=f"{port.service}:{port.port}",
+            target=Target(port.cluster_ip, port.port, port.protocol),
+            pods=_answering_pods(cluster, port),
+            has_affinity=port.affinity_s is not None,
         )
-        for service in cluster.services
-        if service.type != "ExternalName" and service.cluster_ip not in {"", "None"}
-        for port in service.ports
+        for port in forwarded_ports(cluster, node_settings(chosen, ProxyConfig()))
         if port.protocol != "SCTP"
     )
 
@@ -160,17 +167,10 @@ def _latencies(flows: Sequence[FlowRecord]) -> dict[str, dict[str, Quantile]]:
     return {name: latency_quantiles(times) for name, times in samples.items() if times}
 
 
-def _ready_pods(cluster: ClusterSpec, service: Service, port: ServicePort) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(
-            endpoint.pod
-            for piece in cluster.slices
-            if (piece.namespace, piece.service) == (service.namespace, service.name)
-            and any((named.name, named.protocol) == (port.name, port.protocol) for named in piece.ports)
-            for endpoint in piece.endpoints
-            if endpoint.ready and endpoint.pod
-        )
-    )
+def _answering_pods(cluster: ClusterSpec, port: ForwardedPort) -> tuple[str, ...]:
+    endpoints = port.local if port.internal_local else port.cluster
+    behind = {endpoint.pod for endpoint in endpoints}
+    return tuple(pod.key for pod in cluster.pods if pod.key in behind)
 
 
 @contextlib.contextmanager

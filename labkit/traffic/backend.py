@@ -26,13 +26,14 @@ from labkit.traffic.server import MESSAGE_BYTES, MOST_SOCKETS_PER_MESSAGE
 from labkit.traffic.workload import ANY_POD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
     from labkit.spec.model import ClusterSpec
 
 REPLY_TIMEOUT_S = 30.0
 LISTEN_BACKLOG = 4096
+PODS_UNDER_WAY = 64  # opened without waiting for the reply: more could fill the line
 SOCKET_KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 START = """
 import sys
@@ -119,17 +120,24 @@ class Backends:
         """The process that answers."""
         return self._process.pid
 
-    def open(self, pod: PodPorts, namespace: Namespace) -> None:
-        """Let `pod` answer from `namespace`; when this returns, it does. TrafficError if a port is taken."""
-        for ports in _portions(pod.ports):
-            opened = namespace.run(lambda ports=ports: _listen(pod, ports))  # type: ignore[misc]  # bound at once
-            identity = {"name": pod.pod, "node": pod.node, "address": pod.address}
-            try:
-                self._order("open", opened, pod=identity, ports=ports)
-            finally:
-                for one in opened:
-                    one.close()
-        self._pods[pod.pod] = (pod, namespace)
+    def open(self, pods: Iterable[tuple[PodPorts, Namespace]]) -> None:
+        """Let pods answer from their namespaces; they do when this returns. TrafficError for a taken port."""
+        for number, (pod, namespace) in enumerate(pods, 1):
+            for ports in _portions(pod.ports):
+                ticket = self._open(pod, namespace, ports)
+            self._pods[pod.pod] = (pod, namespace)
+            if number % PODS_UNDER_WAY == 0:
+                self._reply_to(ticket)
+        self._order("count")
+
+    def _open(self, pod: PodPorts, namespace: Namespace, ports: Sequence[Port]) -> int:
+        opened = namespace.run(lambda: _listen(pod, ports))
+        identity = {"name": pod.pod, "node": pod.node, "address": pod.address}
+        try:
+            return self._send("open", opened, pod=identity, ports=ports)
+        finally:
+            for one in opened:
+                one.close()
 
     @property
     def service_ms(self) -> Mapping[str, float]:
@@ -158,7 +166,7 @@ class Backends:
         """Let a killed pod answer again."""
         ports, namespace = self._require(pod)
         self._order("kill", pod=pod)
-        self.open(ports, namespace)
+        self.open([(ports, namespace)])
 
     def drop_queues(self) -> None:
         """Break off whatever waits at a pod or is being served, so that the next run finds none of it."""
@@ -171,8 +179,7 @@ class Backends:
 
     def check(self) -> None:
         """Raise TrafficError if the process has died."""
-        if self._process.poll() is not None:
-            raise self._death()
+        self._order("count")
 
     def close(self) -> None:
         """End the process and wait for its end. A second call does nothing."""
@@ -198,27 +205,36 @@ class Backends:
                 todo=f"pods are named namespace/name: {some}",
             ) from None
 
-    def _order(self, order: str, opened: Sequence[socket.socket] = (), **details: object) -> Any:
+    def _order(self, order: str, **details: object) -> Any:
+        return self._reply_to(self._send(order, (), **details))
+
+    def _send(self, order: str, opened: Sequence[socket.socket], **details: object) -> int:
         if self._words < 0:
             raise TrafficError("the backends are closed", todo="open the lab again")
         ticket = next(self._tickets)
         message = json.dumps({"ticket": ticket, "order": order, **details}).encode()
-        try:
+        with self._watched():
             socket.send_fds(self._line, [message], [one.fileno() for one in opened])
-            return self._reply_to(ticket)
+        return ticket
+
+    def _reply_to(self, ticket: int) -> Any:
+        with self._watched():
+            while message := self._line.recv(MESSAGE_BYTES):
+                reply = json.loads(message)
+                if reply["ticket"] == ticket:  # nobody waited for those before it, or an interrupt ended that
+                    return reply["reply"]
+        raise self._death()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError:
             raise TrafficError(
                 f"the backends' process {self.pid} does not answer", todo="close the lab and open it again"
             ) from None
-        except (ConnectionError, EOFError):
+        except ConnectionError:
             raise self._death() from None
-
-    def _reply_to(self, ticket: int) -> Any:
-        while message := self._line.recv(MESSAGE_BYTES):
-            reply = json.loads(message)
-            if reply["ticket"] == ticket:  # an order that was interrupted leaves its reply behind
-                return reply["reply"]
-        raise EOFError
 
     def _death(self) -> TrafficError:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -235,8 +251,7 @@ def build_backends(pods: Iterable[tuple[PodPorts, Namespace]]) -> Backends:
     """Start a process and let every pod answer from its namespace; nothing stays if one cannot."""
     backends = Backends()
     try:
-        for pod, namespace in pods:
-            backends.open(pod, namespace)
+        backends.open(pods)
     except BaseException:
         backends.close()
         raise

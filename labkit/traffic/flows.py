@@ -62,9 +62,10 @@ def send_flows(
     Raises TrafficError where the client itself cannot send: no such address, no route, no more open files.
     """
     stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    left = threading.Event()
+    entered, left = threading.Event(), threading.Event()
 
     def run() -> tuple[FlowOutcome, ...]:
+        entered.set()
         try:
             return _FlowLoop(target, workload, plans, stop).run(progress)
         finally:
@@ -72,9 +73,11 @@ def send_flows(
 
     try:
         return namespace.run(run)
-    except KeyboardInterrupt:
+    except BaseException:
+        # An interrupt ended the waiting, not the loop in the namespace's thread.
         os.eventfd_write(stop, 1)
-        left.wait(INTERRUPT_TIMEOUT_S)
+        if entered.is_set():
+            left.wait(INTERRUPT_TIMEOUT_S)
         raise
     finally:
         os.close(stop)
@@ -135,7 +138,7 @@ class _FlowLoop:
 
     def _turn(self) -> bool:
         """Wait for events and deal with them; False when stopped."""
-        self.timer.arm(self._next_alarm_ns())
+        self._set_alarm()
         events = self.epoll.poll()
         now_ns = time.monotonic_ns()
         for descriptor, event in events:
@@ -149,13 +152,14 @@ class _FlowLoop:
         self._start_due(now_ns)
         return True
 
-    def _next_alarm_ns(self) -> int:
+    def _set_alarm(self) -> None:
         while self.by_age and self.by_age[0].done:
             self.by_age.popleft()
         alarms = [self.by_age[0].begun_ns + self.timeout_ns] if self.by_age else []
         if self.waiting and self.waiting[0].start_us is not None:
             alarms.append(self._intended_ns(self.waiting[0].start_us))
-        return min(alarms, default=0)
+        if alarms:
+            self.timer.wake_by(min(alarms))
 
     def _intended_ns(self, start_us: float) -> int:
         return self.origin_ns + round(start_us * 1000)

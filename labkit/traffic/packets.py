@@ -31,7 +31,7 @@ ANSWER_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FollowedConnection:
-    """One connection as both of its ends saw it: the packets at the client and at the pod, in order of time."""
+    """One connection as both of its ends saw it: packets at the client and at the pod, in order of time."""
 
     outcome: FlowOutcome
     packets: tuple[SeenPacket, ...]
@@ -133,7 +133,7 @@ def _has_ended(packets: Sequence[SeenPacket], outcome: FlowOutcome) -> bool:
 def _hold_ports(
     stack: ExitStack, client: CapturePoint, kind: socket.SocketKind, sources: Iterable[str]
 ) -> list[int]:
-    """Bind a socket for each of `sources` in the client's namespace until the stack ends; return their ports."""
+    """Bind sockets to `sources` in the client's namespace until the stack ends; return their ports."""
 
     def hold(source: str) -> int:
         return bind_source(stack.enter_context(socket.socket(socket.AF_INET, kind)), source)

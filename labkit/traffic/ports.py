@@ -2,8 +2,7 @@
 
 The system's own choice may return to a port within a minute. IPVS and conntrack then still hold the old
 connection and send the new one where it went: that looks like an effect of the scheduler. So flows take
-turns through a range that neither the system's ephemeral ports (net.ipv4.ip_local_port_range, from 32768)
-nor node ports (from 30000) touch.
+turns through a range below the usual ephemeral ports (from 32768) and node ports (from 30000).
 """
 
 from __future__ import annotations

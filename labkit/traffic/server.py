@@ -34,7 +34,6 @@ MOST_SOCKETS_PER_MESSAGE = 200  # the kernel takes 253 (SCM_MAX_FD)
 MOST_REQUEST_BYTES = 1 << 20
 READ_BYTES = 1 << 14
 MOST_DATAGRAM_BYTES = 1 << 16
-ACCEPTS_PER_WAKE = 64
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _BODY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -95,13 +94,12 @@ class TcpDoor:
         server.watch(listener, self)
 
     def on_readable(self) -> None:
-        """Accept who waits."""
-        for _ in range(ACCEPTS_PER_WAKE):
-            try:
-                accepted, peer = self.listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            Connection(self.server, self.pod, accepted, answer_line(self.start, peer))
+        """Accept one who waits; the loop comes back for the next. Its request is often there already."""
+        try:
+            accepted, peer = self.listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        Connection(self.server, self.pod, accepted, answer_line(self.start, peer)).on_readable()
 
     def close(self) -> None:
         """Stop listening."""
@@ -208,15 +206,12 @@ class UdpDoor:
         server.watch(bound, self)
 
     def on_readable(self) -> None:
-        """Take the datagrams that wait, in their order."""
-        for _ in range(ACCEPTS_PER_WAKE):
-            try:
-                datagram, peer = self.socket.recvfrom(MOST_DATAGRAM_BYTES)
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue
-            self._queue(answer_line(self.start, peer, flow_id(datagram)), peer)
+        """Take one datagram; the loop comes back for the next."""
+        try:
+            datagram, peer = self.socket.recvfrom(MOST_DATAGRAM_BYTES)
+        except (BlockingIOError, ConnectionError):
+            return
+        self._queue(answer_line(self.start, peer, flow_id(datagram)), peer)
 
     def _queue(self, line: bytes, peer: tuple[str, int]) -> None:
         era = self.pod.era
@@ -290,7 +285,8 @@ class Server:
         now_ns = time.monotonic_ns()
         while self.due and self.due[0][0] <= now_ns:
             heapq.heappop(self.due)[2]()
-        self.timer.arm(self.due[0][0] if self.due else 0)
+        if self.due:
+            self.timer.wake_by(self.due[0][0])
 
     def take_order(self) -> None:
         """Obey one message, {"ticket": number, "order": name, ...}, and answer {"ticket", "reply"}."""

@@ -26,7 +26,11 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Timer:
-    """One alarm on the clock of `time.monotonic_ns()`; its descriptor becomes readable when it goes off."""
+    """One alarm on the clock of `time.monotonic_ns()`; its descriptor becomes readable when it goes off.
+
+    It may go off for a time that no longer matters: setting it later would cost a system call for each
+    request.
+    """
 
     def __init__(self) -> None:
         self._descriptor: int = _libc.timerfd_create(time.CLOCK_MONOTONIC, TFD_NONBLOCK_CLOEXEC)
@@ -38,10 +42,9 @@ class Timer:
         """The descriptor, for epoll."""
         return self._descriptor
 
-    def arm(self, due_ns: int) -> None:
-        """Go off at `due_ns`; 0 or less: never. Setting the time it has already costs nothing."""
-        due_ns = max(due_ns, 0)
-        if due_ns == self._due_ns:
+    def wake_by(self, due_ns: int) -> None:
+        """Go off at `due_ns` at the latest. Costs nothing where an earlier time is set already."""
+        if 0 < self._due_ns <= due_ns:
             return
         setting = _Itimerspec(_Timespec(0, 0), _Timespec(*divmod(due_ns, 1_000_000_000)))
         if _libc.timerfd_settime(self._descriptor, TFD_TIMER_ABSTIME, ctypes.byref(setting), None) != 0:

@@ -49,7 +49,10 @@ def test_a_followed_connection_shows_the_translated_address(lab, client, pods):
     assert asked.sequence == arrived.sequence, "it is the same SYN"
     assert asked.destination == "10.96.0.10:80"
     assert arrived.destination == f"{lab.address_of(followed.outcome.pod)}:8080"
-    assert arrived.ttl < asked.ttl
+    if (
+        followed.outcome.pod == PODS[1]
+    ):  # on the other node; on its own, br_netfilter may bridge what it translated
+        assert arrived.ttl < asked.ttl
     assert at_client[1].source == "10.96.0.10:80", "the answer is translated back"
     assert flags_by_direction(at_client) == flags_by_direction(at_pod)
     assert sum("F" in packet.flags for packet in at_client) == 2, "followed to its end"
