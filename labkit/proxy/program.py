@@ -106,7 +106,8 @@ def read_counts(plan: Plan, namespace: Namespace, backend: Backend) -> Counts:
 
     In iptables mode they are the packets of the endpoints' DNAT rules, which see the first packet of a
     connection only and begin again at 0 whenever their chain is written. In IPVS mode they are the real
-    servers' connections, over all addresses of the service port.
+    servers' connections, over all addresses of the service port, as of the guest's last reckoning: it adds
+    them up every two seconds.
     """
     if isinstance(plan, IpvsPlan):
         return _count_connections(plan, read_virtual_servers(namespace))

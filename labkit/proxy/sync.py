@@ -58,7 +58,10 @@ class Proxier:
         return plan
 
     def counts(self) -> Counts:
-        """Return how many new connections each endpoint of each service port has been given on this node."""
+        """Return how many new connections each endpoint of each service port has been given on this node.
+
+        In IPVS mode the guest adds them up every two seconds: they may be that old.
+        """
         return read_counts(self.plan, self.namespace, self.backend)
 
     def cleanup(self) -> None:

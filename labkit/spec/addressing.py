@@ -192,6 +192,9 @@ def _plan_node(site: _Site, lan: _Lan) -> NamespacePlan:
     routes += lan.routes_from(site.name, site.uplink)
     for tenant in site.tenants:
         routes += _routes_to(tenant, site.bridge, site.network)
+    # Rules see a packet only after it was routed: without this one, no cluster IP could be refused or
+    # reached from the node itself.
+    routes.append(Route(site.uplink, EVERYWHERE))
     neighbours = [*lan.neighbours_of(site.name, site.uplink), *_neighbours(site.tenants, site.bridge)]
     return NamespacePlan(
         site.name, "node", site.bridge, tuple(addresses), tuple(routes), tuple(neighbours), NODE_SYSCTLS
