@@ -36,7 +36,7 @@ _errno = struct.Struct("=i")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One rtnetlink request. `what` says what it does, in words that fit after "the kernel refused to"."""
+    """One rtnetlink request. `what` says what it does, in words that fit after "Linux refused to"."""
 
     kind: int
     flags: int
@@ -51,7 +51,7 @@ class RefusedError(BuildError):
         """Say which `message` was refused in which namespace (`where`)."""
         explanation = f" ({words})" if words else ""
         super().__init__(
-            f"the kernel refused to {message.what}: {os.strerror(number)}{explanation}",
+            f"Linux refused to {message.what}: {os.strerror(number)}{explanation}",
             where=f"network namespace {where}",
             todo="check what else has this name, index or address there: ip address, ip route",
         )
@@ -92,6 +92,7 @@ class RouteSocket:
             ) from error
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._sequence = 0
+        self._heard = False  # an event that came between the parts of an answer
 
     def __enter__(self) -> Self:
         return self
@@ -147,6 +148,7 @@ class RouteSocket:
         while True:
             for reply, _, sequence, content in _split(self._socket.recv(RECEIVE_BYTES)):
                 if sequence != self._sequence:
+                    self._heard = True
                     continue
                 if reply in {NLMSG_DONE, NLMSG_ERROR}:
                     return found
@@ -158,6 +160,9 @@ class RouteSocket:
 
     def wait_for_event(self, deadline: float) -> bool:
         """Wait for a change, to `deadline` (time.monotonic), and return whether there was one."""
+        if self._heard:
+            self._heard = False
+            return True
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
             self._socket.recv(RECEIVE_BYTES)
