@@ -80,7 +80,7 @@ def examine(request: str | None) -> Finding:
         guest, capabilities = _ask(chosen)
     except LabError as error:
         return Finding(linux, {}, {}, error.message, error.where, error.todo)
-    problem, where, todo = _judge(capabilities)
+    problem, where, todo = judge(capabilities)
     return Finding(linux, guest, capabilities, problem, where, todo)
 
 
@@ -141,7 +141,7 @@ def _ask(linux: Linux) -> tuple[dict[str, Any], dict[str, Any]]:
         return asdict(guest.info), json.loads(answer.output)
 
 
-def _judge(found: dict[str, Any]) -> tuple[str, str, str]:
+def judge(found: dict[str, Any]) -> tuple[str, str, str]:
     """Return the problem (empty: a lab can run), where it is, and the command that helps."""
     packages = sorted(set(found["missing_tools"].values()))
     install = f"sudo apt-get install {' '.join(packages)}" if packages else ""

@@ -36,8 +36,12 @@ class AttachServer:
     def __init__(self, guest: GuestConnection) -> None:
         self._guest = guest
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(_address(guest.name))
-        self._listener.listen()
+        try:
+            self._listener.bind(_address(guest.name))
+            self._listener.listen()
+        except OSError as error:
+            self._listener.close()
+            raise GuestError(f"lab {guest.name} cannot be attached to: {error.strerror}") from None
         guest.loop.on_readable(self._listener.fileno(), self._accept)
 
     def close(self) -> None:

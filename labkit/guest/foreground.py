@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from labkit.errors import RequestError
 from labkit.guest.capabilities import command_path
 from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest, read_attributes, read_quiet_attributes
@@ -140,7 +141,7 @@ class _Job:
         env["PATH"] = command_path(env.get("PATH"))
         env["LABKIT_LAB"] = self._guest.name
         return SpawnRequest(
-            argv=command.argv, env=env, cwd=command.cwd or str(Path.cwd()), umask=_read_umask(), pipes=pipes,
+            argv=command.argv, env=env, cwd=command.cwd or _read_directory(), umask=_read_umask(), pipes=pipes,
             terminal=self._on_terminal, terminal_channel=terminal_channel, terminal_attributes=attributes,
             size=size,
         )  # fmt: skip
@@ -198,6 +199,13 @@ def _restored_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _read_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        raise RequestError("this directory was removed", where="where you are", todo="cd elsewhere") from None
 
 
 def _read_umask() -> int:

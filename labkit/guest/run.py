@@ -168,6 +168,8 @@ class Guest(GuestConnection):
     def _death(self) -> GuestError:
         """Return the error for a guest that is gone, with the last words on its console."""
         self._await_end(time.monotonic() + _END_TIMEOUT_S)
+        if self._ended is None and not self._keeper_gone:
+            return GuestError("the line to the guest broke", todo="start the lab again")
         if self._ended is None:
             return GuestError(
                 "the guest was ended from outside: its keeper process was killed", todo="start the lab again"

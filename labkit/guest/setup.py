@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import termios
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _MODULE_ROOT = Path("/run/labkit/modules")
 _MODPROBE = Path("/run/labkit/modprobe")
 
 
+_MOST_FILES = 524_288  # what a process may raise its limit to: one that serves all pods holds many sockets
+
+
 def set_up_uml(modules: str) -> None:
     """Mount the file systems of a bare User-Mode Linux and tell it where its modules are."""
     syscalls.mount("proc", "/proc", "proc")
@@ -35,6 +39,8 @@ def set_up_uml(modules: str) -> None:
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         with contextlib.suppress(FileExistsError):
             Path("/dev", name).symlink_to(f"/proc/self/{target}")
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, _MOST_FILES))
     if modules:
         _set_up_modprobe(modules)
         load_modules(Path(modules, os.uname().release), LAB_MODULES)

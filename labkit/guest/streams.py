@@ -6,7 +6,16 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from labkit.guest.line import CHANNEL_WINDOW, Frame, FrameType, Line, Window, decode_count, encode_count
+from labkit.guest.line import (
+    CHANNEL_WINDOW,
+    Frame,
+    FrameType,
+    Line,
+    LineError,
+    Window,
+    decode_count,
+    encode_count,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,14 +69,16 @@ class Link:
         self._streams.pop(stream.channel, None)
 
     def _receive(self) -> None:
-        frames = self.line.receive()
-        self._watch_output()
+        try:
+            frames = self.line.receive()
+            self._watch_output()
+            for frame in frames or ():
+                self._dispatch(frame)
+        except LineError:
+            frames = None  # a far end that speaks nonsense is as good as gone
         if frames is None:
             self.close()
             self.on_end()
-            return
-        for frame in frames:
-            self._dispatch(frame)
 
     def _dispatch(self, frame: Frame) -> None:
         stream = self._streams.get(frame.channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -138,6 +139,20 @@ def test_inside_the_lab_exec_stays_in_the_same_guest(labkit_exec):
         "sh", "-c", "touch /run/here; exec $0 -m labkit exec -- ls /run/here", LABKIT[0]
     )
     assert (status, out, err) == (0, b"/run/here\n", "")
+
+
+def test_whatever_needs_the_lab_runs_itself_again_inside(launch):
+    script = "from labkit.guest.rerun import rerun_inside; rerun_inside(['doctor', '--json']); print('never')"
+    status, out, err = launch((LABKIT[0], "-c", script)).end()
+    assert (status, err) == (0, "")
+    assert json.loads(out)["linux"]["kind"] == "inside"
+
+
+def test_a_directory_that_was_removed_is_an_error(launch):
+    gone = 'd=$(mktemp -d); cd "$d"; rmdir "$d"; exec "$@"'
+    status, _, err = launch(("sh", "-c", gone, "sh", *LABKIT, "exec", "--", "true")).end()
+    assert status == 125
+    assert "this directory was removed" in err
 
 
 def test_the_guest_has_the_clock_of_the_host(labkit_exec):
