@@ -1,4 +1,4 @@
-"""Charts and controls where learners meet them: a notebook in JupyterLab without internet, and nbconvert's page of it."""
+"""Charts where learners meet them: in JupyterLab without internet, and in nbconvert's page."""
 
 import json
 import os
@@ -34,36 +34,16 @@ FLAGS = (
     "--window-size=1280,2400",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-CELLS = (
-    """
+CELL = """
 import chart_samples as samples
-from labkit.chart.controls import AlgorithmChooser, ProgressBar
 from labkit.chart.distribution import show_distribution
-from labkit.errors import RequestError
 show_distribution(samples.fourteen())
-""",
-    """
-go = threading.Event()
-def measure(mode, scheduler, connections):
-    if scheduler == "sed":
-        raise RequestError("no scheduler 'sed' here", where="ipvs", todo="choose another")
-    open("go").read()
-    return show_distribution([samples.run(scheduler, (connections // 4,) * 4, mode=mode)])
-AlgorithmChooser(measure, [("iptables", "random"), ("ipvs", "rr"), ("ipvs", "sed")])
-""",
-    """
-with ProgressBar() as bar:
-    bar(3, 14, "ipvs lc")
-    open("go").read()
-""",
-)
+"""
 
 
-def write_notebook(path, cells):
+def write_notebook(path):
     notebook = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_code_cell(cell.strip(), id=f"cell-{number}") for number, cell in enumerate(cells)
-        ],
+        cells=[nbformat.v4.new_code_cell(CELL.strip(), id="chart")],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, path)
@@ -82,7 +62,7 @@ def environment(folder):
 
 
 def test_nbconvert_shows_picture_sentence_and_table(tmp_path):
-    write_notebook(tmp_path / "chart.ipynb", CELLS[:1])
+    write_notebook(tmp_path / "chart.ipynb")
     for kind, target in (("notebook", "run.ipynb"), ("html", "run.html")):
         source = "chart.ipynb" if kind == "notebook" else "run.ipynb"
         command = [sys.executable, "-m", "nbconvert", "--to", kind, "--output", target, source]
@@ -100,10 +80,11 @@ def test_nbconvert_shows_picture_sentence_and_table(tmp_path):
 
 @pytest.fixture(scope="module")
 def lab_address(tmp_path_factory):
-    """The address of a notebook that JupyterLab serves here, and the pipe its cells wait for."""
+    """The address of a notebook that JupyterLab serves here."""
     folder = tmp_path_factory.mktemp("jupyterlab")
-    write_notebook(folder / "chart.ipynb", CELLS)
-    os.mkfifo(folder / "go")  # a cell that reads it waits for the test
+    write_notebook(folder / "chart.ipynb")
+    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "chart.ipynb"]
+    subprocess.run(execute, cwd=folder, env=environment(folder), check=True, capture_output=True)
     options = ("--no-browser", "--allow-root", "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1")
     command = [
         sys.executable,
@@ -117,9 +98,13 @@ def lab_address(tmp_path_factory):
         server = subprocess.Popen(
             command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True
         )
-    yield f"{_served(server, folder)}lab/tree/chart.ipynb", folder / "go"
-    os.killpg(server.pid, signal.SIGTERM)
-    server.wait(30)
+    yield f"{_served(server, folder)}lab/tree/chart.ipynb"
+    server.terminate()
+    try:
+        server.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _served(server, folder):
@@ -135,37 +120,14 @@ def _served(server, folder):
 class Notebook:
     """The notebook open in JupyterLab in a browser."""
 
-    def __init__(self, browser, address, pipe):
-        self.browser, self.pipe = browser, pipe
+    def __init__(self, browser, address):
+        self.browser = browser
         browser.get(address)
-        self.wait("return document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')")
 
     def wait(self, script, *arguments):
         return WebDriverWait(self.browser, 60).until(
             lambda browser: browser.execute_script(script, *arguments)
         )
-
-    def press(self, *keys):
-        chain = selenium.ActionChains(self.browser)
-        for key in keys:
-            chain.send_keys(key)
-        chain.perform()
-
-    def run(self, number):
-        """Run a cell, and wait until JupyterLab has begun or ended it."""
-        cell = f"document.querySelectorAll('.jp-CodeCell')[{number}]"
-        self.wait(
-            f"const text = {cell}?.querySelector('.cm-content'); return text?.offsetHeight && text"
-        ).click()
-        keys = selenium.Keys
-        selenium.ActionChains(self.browser).key_down(keys.SHIFT).send_keys(keys.ENTER).key_up(
-            keys.SHIFT
-        ).perform()
-        self.wait(f"return /\\d|\\*/.test({cell}.querySelector('.jp-InputPrompt').textContent)")
-
-    def go_on(self):
-        """Let the waiting cell go on."""
-        self.pipe.write_text("")
 
 
 @pytest.fixture(scope="module")
@@ -179,13 +141,12 @@ def notebook(lab_address, tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
     try:
-        yield Notebook(driver, *lab_address)
+        yield Notebook(driver, lab_address)
     finally:
         driver.quit()
 
 
 def test_jupyterlab_draws_the_figure_without_internet(notebook):
-    notebook.run(0)
     labels = "[...document.querySelectorAll('.js-plotly-plot .ytick text')].map(label => label.textContent)"
     notebook.wait(f"return {labels}.includes('ipvs nq')")
     assert notebook.wait("return document.querySelector('.jp-OutputArea details summary').textContent")
@@ -196,38 +157,3 @@ def test_jupyterlab_draws_the_figure_without_internet(notebook):
         if event["method"] == "Network.requestWillBeSent"
     }
     assert [url for url in asked if not re.match(r"(data|blob|chrome):|(http|ws)://127\.0\.0\.1:", url)] == []
-
-
-STATUS = "[...document.querySelectorAll('[role=status]')].map(one => one.textContent).join('|')"
-BUTTON = "[...document.querySelectorAll('button')].find(one => one.textContent.trim() == 'Measure')"
-MENU = "[...document.querySelectorAll('select')].find(one => one.textContent.includes('ipvs sed'))"
-
-
-def test_the_chooser_measures_and_shows_the_chart_by_keyboard(notebook):
-    notebook.run(1)
-    notebook.wait(f"return {STATUS}.includes('Ready.')")
-    assert notebook.browser.execute_script(f"return {MENU}.labels[0].textContent") == "Algorithm"
-    notebook.browser.execute_script(f"{BUTTON}.focus()")
-    notebook.press(selenium.Keys.ENTER)
-    notebook.wait(f"return {STATUS}.includes('Measuring iptables random')")
-    assert notebook.wait(f"return {BUTTON}.disabled && {MENU}.disabled")
-    notebook.go_on()
-    notebook.wait(f"return {STATUS}.includes('Done: iptables random.') && !{BUTTON}.disabled")
-    notebook.wait("return document.querySelectorAll('.js-plotly-plot').length == 2")
-
-
-def test_the_chooser_shows_the_python_and_an_error_s_own_lines(notebook):
-    choose = "const menu = arguments[0]; menu.selectedIndex = 2; menu.dispatchEvent(new Event('change'));"
-    notebook.browser.execute_script(choose, notebook.wait(f"return {MENU}"))
-    notebook.wait("return document.body.textContent.includes(\"measure('ipvs', 'sed', 300)\")")
-    notebook.browser.execute_script(f"{BUTTON}.click()")
-    notebook.wait(
-        f"return {STATUS}.includes(\"no scheduler 'sed' here\\n  where: ipvs\\n  to do: choose another\")"
-    )
-
-
-def test_the_progress_bar_advances_and_goes(notebook):
-    notebook.run(2)
-    notebook.wait(f"return {STATUS}.includes('3 of 14: ipvs lc')")
-    notebook.go_on()
-    notebook.wait(f"return !{STATUS}.includes('3 of 14')")
