@@ -9,9 +9,9 @@ seldom leave.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import re
 import resource
 import select
 import socket
@@ -21,7 +21,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.errors import TrafficError
-from labkit.traffic.answer import read_answer
+from labkit.traffic.answer import read_answer, whole_body
 from labkit.traffic.flow import FlowError, FlowOutcome, Target, datagram_of
 from labkit.traffic.ports import bind_source
 from labkit.traffic.timer import Timer
@@ -37,7 +37,6 @@ PROGRESS_INTERVAL_NS = 50_000_000
 SPARE_FILES = 256
 READ_BYTES = 1 << 14
 
-_BODY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ERRORS: dict[int, FlowError] = {
     errno.ECONNREFUSED: "refused",
     errno.EPERM: "refused",
@@ -106,7 +105,6 @@ class _FlowLoop:
         self.target = target
         self.is_tcp = target.protocol == "TCP"
         self.kind = (socket.SOCK_STREAM if self.is_tcp else socket.SOCK_DGRAM) | socket.SOCK_NONBLOCK
-        self.events = select.EPOLLIN | select.EPOLLET | (select.EPOLLOUT if self.is_tcp else 0)
         self.request = f"GET / HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
         self.concurrency = workload.concurrency
         self.timeout_ns = round(workload.timeout_s * 1e9)
@@ -202,7 +200,20 @@ class _FlowLoop:
         if not self.is_tcp:
             flow.connected_ns = flow.asked_ns = flow.begun_ns
             flow.socket.send(datagram_of(flow.number))
-        self.epoll.register(flow.socket, self.events)
+        else:
+            # Without a delay on the way the handshake is over when connect() returns: then nothing waits for
+            # the loop to come round.
+            with contextlib.suppress(BlockingIOError):
+                self._ask(flow, time.monotonic_ns())
+        events = select.EPOLLIN if flow.connected_ns else select.EPOLLIN | select.EPOLLOUT
+        self.epoll.register(flow.socket, events | select.EPOLLET)
+
+    def _ask(self, flow: _Flow, connected_ns: int) -> None:
+        """Send the request. Raises BlockingIOError as long as there is no connection."""
+        asked_ns = time.monotonic_ns()
+        flow.socket.send(self.request)
+        flow.connected_ns = connected_ns
+        flow.asked_ns = asked_ns
 
     def _advance(self, flow: _Flow, event: int, now_ns: int) -> None:
         try:
@@ -211,9 +222,7 @@ class _FlowLoop:
             elif event & select.EPOLLERR:
                 _raise_status(flow.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
             else:
-                flow.connected_ns = now_ns
-                flow.asked_ns = time.monotonic_ns()
-                flow.socket.send(self.request)
+                self._ask(flow, now_ns)
         except BlockingIOError:
             return
         except OSError as error:
@@ -277,17 +286,6 @@ class _FlowLoop:
             flow.socket.close()
         self.epoll.close()
         self.timer.close()
-
-
-def whole_body(data: bytes, *, ended: bool) -> bytes | None:
-    """Return the body of a whole HTTP response, or whatever else has ended; None if more is to come."""
-    head, found, body = data.partition(b"\r\n\r\n")
-    if not found:
-        return data if ended and data else None
-    announced = _BODY_LENGTH.search(head)
-    if announced is None:
-        return body if ended else None
-    return body if len(body) >= int(announced[1]) else None
 
 
 def _raise_status(status: int) -> NoReturn:

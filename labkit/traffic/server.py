@@ -23,7 +23,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from labkit.traffic.answer import answer_line, answer_start, flow_id
+from labkit.traffic.answer import BODY_LENGTH, answer_line, answer_start, flow_id
 from labkit.traffic.timer import Timer
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ READ_BYTES = 1 << 14
 MOST_DATAGRAM_BYTES = 1 << 16
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-_BODY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _WANTS_CLOSE = re.compile(rb"^[^\r]* HTTP/1\.0\r|\r\nconnection: *close", re.IGNORECASE)
 
 
@@ -335,7 +334,7 @@ def request_length(data: bytes) -> int:
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return 0
-    announced = _BODY_LENGTH.search(data, 0, head)
+    announced = BODY_LENGTH.search(data, 0, head)
     length = head + 4 + (int(announced[1]) if announced else 0)
     return length if length <= len(data) else 0
 

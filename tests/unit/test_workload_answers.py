@@ -2,8 +2,7 @@
 
 import pytest
 
-from labkit.traffic.answer import answer_line, answer_start, flow_id, read_answer
-from labkit.traffic.flows import whole_body
+from labkit.traffic.answer import answer_line, answer_start, flow_id, read_answer, whole_body
 from labkit.traffic.server import http_response, request_length, wants_close
 
 GET = b"GET / HTTP/1.1\r\nHost: web\r\n\r\n"
