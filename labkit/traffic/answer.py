@@ -8,11 +8,9 @@ answer ends with ` flow=` and the first word of the datagram.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 FLOW_ID_BYTES = 64
-BODY_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,3 @@ def read_answer(body: bytes) -> Answer | None:
         return Answer(facts["pod"], facts["node"], facts["address"], facts["peer"], facts.get("flow", ""))
     except KeyError:
         return None
-
-
-def whole_body(data: bytes, *, ended: bool) -> bytes | None:
-    """Return the body of a whole HTTP response, or whatever else has ended; None if more is to come."""
-    head, found, body = data.partition(b"\r\n\r\n")
-    if not found:
-        return data if ended and data else None
-    announced = BODY_LENGTH.search(head)
-    if announced is None:
-        return body if ended else None
-    return body if len(body) >= int(announced[1]) else None

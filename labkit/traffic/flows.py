@@ -21,8 +21,9 @@ from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.errors import TrafficError
-from labkit.traffic.answer import read_answer, whole_body
+from labkit.traffic.answer import read_answer
 from labkit.traffic.flow import FlowError, FlowOutcome, Target, datagram_of
+from labkit.traffic.http1 import whole_body
 from labkit.traffic.ports import bind_source
 from labkit.traffic.timer import Timer
 

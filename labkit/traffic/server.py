@@ -14,7 +14,6 @@ import contextlib
 import heapq
 import itertools
 import json
-import re
 import resource
 import select
 import signal
@@ -23,7 +22,8 @@ import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from labkit.traffic.answer import BODY_LENGTH, answer_line, answer_start, flow_id
+from labkit.traffic.answer import answer_line, answer_start, flow_id
+from labkit.traffic.http1 import http_response, request_length, wants_close
 from labkit.traffic.timer import Timer
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ MOST_REQUEST_BYTES = 1 << 20
 READ_BYTES = 1 << 14
 MOST_DATAGRAM_BYTES = 1 << 16
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-_WANTS_CLOSE = re.compile(rb"^[^\r]* HTTP/1\.0\r|\r\nconnection: *close", re.IGNORECASE)
 
 
 class Readable(Protocol):
@@ -96,7 +94,7 @@ class TcpDoor:
         """Accept one who waits; the loop comes back for the next. Its request is often there already."""
         try:
             accepted, peer = self.listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError:  # it has gone again, or too many are open: the next turn tries again
             return
         Connection(self.server, self.pod, accepted, answer_line(self.start, peer)).on_readable()
 
@@ -327,27 +325,6 @@ class Server:
     def order_count(self, _: list[int]) -> dict[str, int]:
         """Report how many requests each pod has answered."""
         return {name: pod.answered for name, pod in self.pods.items()}
-
-
-def request_length(data: bytes) -> int:
-    """Return the length of the whole HTTP request that `data` starts with, 0 if it is not whole yet."""
-    head = data.find(b"\r\n\r\n")
-    if head < 0:
-        return 0
-    announced = BODY_LENGTH.search(data, 0, head)
-    length = head + 4 + (int(announced[1]) if announced else 0)
-    return length if length <= len(data) else 0
-
-
-def wants_close(request: bytes) -> bool:
-    """Whether the server is to close after this request: HTTP/1.0, or `Connection: close` (RFC 9112, 9.3)."""
-    return _WANTS_CLOSE.search(request) is not None
-
-
-def http_response(line: bytes, request: bytes) -> bytes:
-    """Return `200 OK` with `line` as its body; a HEAD request gets the head alone."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(line)
-    return head if request.startswith(b"HEAD ") else head + line
 
 
 def main(descriptor: int) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.traffic.answer import answer_line, answer_start, flow_id, read_answer, whole_body
-from labkit.traffic.server import http_response, request_length, wants_close
+from labkit.traffic.answer import answer_line, answer_start, flow_id, read_answer
+from labkit.traffic.http1 import http_response, request_length, wants_close, whole_body
 
 GET = b"GET / HTTP/1.1\r\nHost: web\r\n\r\n"
 
@@ -37,6 +37,7 @@ def test_the_flow_is_a_datagrams_first_word(datagram, word):
         (GET + GET, len(GET)),
         (b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhell", 0),
         (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 43),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nhello", 0),
     ],
 )
 def test_a_request_ends_with_its_body(data, length):
