@@ -57,7 +57,7 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit tests/golden tests/properties
 
 guest-tests: setup-test
-	$(BIN)/python -m pytest tests/guest tests/session tests/notebooks
+	$(BIN)/python -m pytest tests/guest tests/commands tests/session tests/notebooks
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest tests/lab

@@ -7,15 +7,23 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
 _PUBLIC = {
-    "AlgorithmChooser": "labkit.chart.controls",
     "Lab": "labkit.lab",
     "LabError": "labkit.errors",
     "Workload": "labkit.traffic.workload",
+    "choose_algorithm": "labkit.chart.controls",
     "show_distribution": "labkit.chart.distribution",
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
 }
-__all__ = ["AlgorithmChooser", "Lab", "LabError", "Workload", "show_distribution", "show_latency", "show_rewriting"]
+__all__ = [
+    "Lab",
+    "LabError",
+    "Workload",
+    "choose_algorithm",
+    "show_distribution",
+    "show_latency",
+    "show_rewriting",
+]
 
 
 def __getattr__(name: str) -> Any:

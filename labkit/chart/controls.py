@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
+from labkit.chart.distribution import show_distribution
 from labkit.errors import LabError, RequestError
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from labkit.chart.picture import Chart
+    from labkit.lab import Lab
 
 LABEL_WIDTH = "7.5rem"
 
@@ -19,23 +21,26 @@ LABEL_WIDTH = "7.5rem"
 class AlgorithmChooser:
     """A menu of algorithms, a number of connections and a button that measures and shows the chart.
 
-    `measure(mode, scheduler, connections)` does the work and returns the Chart; `choices` are the (mode,
-    scheduler) pairs of the menu. The equivalent line of Python stands under the button, so that the control
-    teaches the call it makes. While a measurement runs the control is disabled; a LabError shows as its own
+    `measure(mode, scheduler, connections)` does the work and returns the Chart, `in_python` of the same three
+    is the line that does it; `choices` are the (mode, scheduler) pairs of the menu. The line of Python stands
+    under the button, so that the control teaches the call it makes. While a measurement runs the control is disabled; a LabError shows as its own
     lines. Shown by being the last line of a cell.
     """
 
     def __init__(
         self,
         measure: Callable[[str, str, int], Chart],
+        in_python: Callable[[str, str, int], str],
         choices: Sequence[tuple[str, str]],
         connections: int = 300,
     ) -> None:
+        """Make the control; raises RequestError where there is nothing to choose from."""
         import ipywidgets
 
         if not choices:
             raise RequestError("there is no algorithm to choose from", todo="give (mode, scheduler) pairs")
         self._measure = measure
+        self._in_python = in_python
         style, wide = {"description_width": LABEL_WIDTH}, ipywidgets.Layout(width="22rem", max_width="100%")
         self.algorithm = ipywidgets.Dropdown(
             options=[(f"{mode} {scheduler}", (mode, scheduler)) for mode, scheduler in choices],
@@ -63,8 +68,7 @@ class AlgorithmChooser:
     def python(self) -> str:
         """The line of Python that does what the button does."""
         mode, scheduler = self.algorithm.value
-        name = getattr(self._measure, "__name__", "measure")
-        return f"{name}({mode!r}, {scheduler!r}, {self.connections.value})"
+        return self._in_python(mode, scheduler, self.connections.value)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -91,6 +95,7 @@ class AlgorithmChooser:
         finally:
             self.status.value = _status(outcome)
             self._allow(enabled=True)
+            self.button.focus()  # a button that was off has lost it, and with it the keyboard
 
     def _attempt(self, mode: str, scheduler: str) -> tuple[Chart | None, str]:
         try:
@@ -102,6 +107,21 @@ class AlgorithmChooser:
     def _allow(self, *, enabled: bool) -> None:
         for widget in (self.algorithm, self.connections, self.button):
             widget.disabled = not enabled
+
+
+def choose_algorithm(lab: Lab, service: str = "", connections: int = 300) -> AlgorithmChooser:
+    """Return the control for one Service port of a lab: every algorithm of the guest, each in a fresh lab."""
+    choices = [("iptables", "random"), *(("ipvs", scheduler) for scheduler in lab.schedulers)]
+
+    def measure(mode: str, scheduler: str, connections: int) -> Chart:
+        lab.reset(mode, scheduler if mode == "ipvs" else "")
+        return show_distribution(lab.measure(service, connections=connections))
+
+    def in_python(mode: str, scheduler: str, connections: int) -> str:
+        fresh = f'lab.reset("{mode}")' if mode == "iptables" else f'lab.reset("{mode}", "{scheduler}")'
+        return f'{fresh}; show_distribution(lab.measure("{service}", connections={connections}))'
+
+    return AlgorithmChooser(measure, in_python, choices, connections)
 
 
 class ProgressBar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from labkit.chart.table import Column, Table
@@ -42,7 +43,7 @@ class RewritingTable:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.alt}</p>\n{self.table.html()}"
+        return f"<p>{escape(self.alt)}</p>\n{self.table.html()}"
 
 
 def show_rewriting(followed: FollowedConnection) -> RewritingTable:
@@ -58,8 +59,8 @@ def show_rewriting(followed: FollowedConnection) -> RewritingTable:
 def rewritings(packets: Sequence[SeenPacket], pod: str) -> tuple[Rewriting, ...]:
     """Return each packet once, in order of time, as it was at the client and at `pod`.
 
-    The two sights of a packet are matched by what address translation leaves alone: sequence number, flags and
-    payload.
+    The two sights of a packet are matched by what address translation leaves alone: sequence number, flags
+    and payload.
     """
     sights: dict[tuple[int, str, bytes], dict[bool, SeenPacket]] = {}
     for packet in packets:

@@ -152,9 +152,9 @@ show_distribution([first, second])
 # shows.
 
 # %%
-from labkit import AlgorithmChooser
+from labkit import choose_algorithm
 
-AlgorithmChooser(lab, service="web")
+choose_algorithm(lab, "web")
 
 # %% [markdown]
 # ## Start over

@@ -8,6 +8,10 @@ from labkit.errors import RequestError
 CHOICES = [("iptables", "random"), ("ipvs", "rr"), ("ipvs", "sed")]
 
 
+def in_python(mode, scheduler, connections):
+    return f"measure <{mode}> <{scheduler}> <{connections}>"
+
+
 def test_the_button_measures_what_is_chosen_and_is_off_meanwhile(capsys):
     calls = []
 
@@ -16,11 +20,11 @@ def test_the_button_measures_what_is_chosen_and_is_off_meanwhile(capsys):
         calls.append((mode, scheduler, connections, any(enabled)))
         return show_distribution(samples.run(scheduler, mode=mode))
 
-    chooser = AlgorithmChooser(measure, CHOICES)
+    chooser = AlgorithmChooser(measure, in_python, CHOICES)
     chooser.algorithm.value = ("ipvs", "rr")
     chooser.connections.value = 40
-    assert chooser.python == "measure('ipvs', 'rr', 40)"
-    assert "measure(&#x27;ipvs&#x27;, &#x27;rr&#x27;, 40)" in chooser.line.value
+    assert chooser.python == "measure <ipvs> <rr> <40>"
+    assert "measure &lt;ipvs&gt; &lt;rr&gt; &lt;40&gt;" in chooser.line.value
     chooser.button.click()
     assert calls == [("ipvs", "rr", 40, False)]
     assert not chooser.button.disabled
@@ -32,7 +36,7 @@ def test_a_lab_error_shows_as_its_own_lines_and_the_control_stays_alive():
     def measure(_mode, _scheduler, _connections):
         raise RequestError("no such scheduler", where="ipvs", todo="choose another")
 
-    chooser = AlgorithmChooser(measure, CHOICES)
+    chooser = AlgorithmChooser(measure, in_python, CHOICES)
     chooser.button.click()
     assert "no such scheduler\n  where: ipvs\n  to do: choose another" in chooser.status.value
     assert not chooser.button.disabled
@@ -40,7 +44,7 @@ def test_a_lab_error_shows_as_its_own_lines_and_the_control_stays_alive():
 
 def test_an_empty_menu_is_refused():
     with pytest.raises(RequestError, match="no algorithm to choose from"):
-        AlgorithmChooser(print, [])
+        AlgorithmChooser(print, in_python, [])
 
 
 def test_the_bar_shows_how_far_the_work_is():
