@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.guest.capabilities import SYSTEM_PATH, Linux, namespace_flags
 from labkit.guest.init import Settings
-from labkit.guest.keeper import GuestProgram
+from labkit.guest.keeper import GuestProgram, PrivateFiles
 from labkit.guest.places import choose_memory_directory
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _UML_OPTIONS = ("pty.legacy_count=0", "lsm=capability", "cgroup_disable=memory",
 
 def plan_uml(
     linux: Linux, lab: str, memory_mb: int, private: Path, environ: Mapping[str, str]
-) -> tuple[GuestProgram, Settings]:
+) -> GuestProgram:
     """Return how to start User-Mode Linux with `memory_mb` MB.
 
     Raises CapabilityError when no directory can hold its memory.
@@ -43,11 +43,10 @@ def plan_uml(
         *("--", *_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "/dev/ttyS0"),
     )
     env = {"TMPDIR": str(memory_directory), "HOME": str(private), "PATH": ":".join(SYSTEM_PATH)}
-    program = GuestProgram(argv, env, str(private), signal.SIGTERM, fixed_address_layout=True)
-    return program, settings
+    return GuestProgram(argv, env, _plan_files(private, settings), signal.SIGTERM, fixed_address_layout=True)
 
 
-def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> tuple[GuestProgram, Settings]:
+def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> GuestProgram:
     """Return how to start the lab's first process in namespaces of its own on the host's kernel."""
     flags = namespace_flags()
     settings = Settings("host", lab, "", _private_directories(environ), user_namespace=os.geteuid() != 0)
@@ -56,14 +55,13 @@ def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> tupl
         *(*_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "{line}"),
     )
     env = {"PATH": ":".join(SYSTEM_PATH), **dict(part.split("=", 1) for part in _library_path())}
-    return GuestProgram(argv, env, str(private), signal.SIGKILL, unshare_flags=flags), settings
+    files = _plan_files(private, settings)
+    return GuestProgram(argv, env, files, signal.SIGKILL, unshare_flags=flags)
 
 
-def write_private_files(private: Path, settings: Settings) -> None:
-    """Put what the guest's command line names into its private directory."""
-    (private / "python").symlink_to(os.path.realpath(sys.executable))
-    (private / "init.py").symlink_to(_INIT)
-    (private / "settings.json").write_text(json.dumps(asdict(settings)))
+def _plan_files(private: Path, settings: Settings) -> PrivateFiles:
+    links = {"python": os.path.realpath(sys.executable), "init.py": str(_INIT)}
+    return PrivateFiles(private, links, {"settings.json": json.dumps(asdict(settings))})
 
 
 def _private_directories(environ: Mapping[str, str]) -> tuple[str, ...]:

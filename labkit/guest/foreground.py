@@ -141,9 +141,9 @@ class _Job:
         env["PATH"] = command_path(env.get("PATH"))
         env["LABKIT_LAB"] = self._guest.name
         return SpawnRequest(
-            argv=command.argv, env=env, cwd=command.cwd or _read_directory(), umask=_read_umask(), pipes=pipes,
-            terminal=self._on_terminal, terminal_channel=terminal_channel, terminal_attributes=attributes,
-            size=size,
+            argv=command.argv, env=env, cwd=command.cwd or _read_directory(), umask=_read_umask(),
+            pipes=pipes, terminal=self._on_terminal, terminal_channel=terminal_channel,
+            terminal_attributes=attributes, size=size,
         )  # fmt: skip
 
     def _handle(self, frame: Frame) -> None:

@@ -24,9 +24,30 @@ from labkit.guest import syscalls
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GRACE_S = 0.5
+_GRACE_S = 2.0  # the end of its line lets the guest power off by itself in about half a second
 _CONSOLE_CHUNKS = 64
 _CHUNK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFiles:
+    """What the guest needs while it boots: a directory with links (to their targets) and texts in it."""
+
+    directory: Path
+    links: Mapping[str, str]
+    texts: Mapping[str, str]
+
+    def write(self) -> None:
+        """Make the directory and what is in it."""
+        self.directory.mkdir(mode=0o700)
+        for name, target in self.links.items():
+            (self.directory / name).symlink_to(target)
+        for name, text in self.texts.items():
+            (self.directory / name).write_text(text)
+
+    def remove(self) -> None:
+        """Remove what is there of it."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +56,7 @@ class GuestProgram:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    private_directory: str
+    files: PrivateFiles
     death_signal: int
     unshare_flags: int = 0
     fixed_address_layout: bool = False
@@ -66,7 +87,11 @@ def _keep(program: GuestProgram, line: int, life: int, report: int) -> NoReturn:
     try:
         os.setsid()
         _leave_launcher(keep=(line, life, report))
-        _Keeper(program, life, report).run(line)
+        keeper = _Keeper(program, life, report)
+        try:
+            keeper.run(line)
+        except OSError as error:
+            keeper.give_up(error)
     finally:
         os._exit(0)
 
@@ -104,6 +129,7 @@ class _Keeper:
 
     def run(self, line: int) -> None:
         syscalls.become_subreaper()
+        self._program.files.write()
         console, console_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         wake, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
@@ -118,13 +144,18 @@ class _Keeper:
         self._tell({"guest": pid})
         status = self._watch(pid, console, wake)
         _end_group(pid)
-        shutil.rmtree(self._program.private_directory, ignore_errors=True)
+        self._program.files.remove()
         self._drain(console)
         text = b"".join(self._console).decode(errors="replace")
         self._tell({"ended": status, "console": text})
 
+    def give_up(self, error: OSError) -> None:
+        """Say why the guest could not be started, and leave nothing."""
+        self._program.files.remove()
+        self._tell({"ended": None, "console": str(error)})
+
     def _watch(self, pid: int, console: int, wake: int) -> int | None:
-        """Return the guest's wait status; None when it outlives the launcher and has to be killed."""
+        """Return the guest's wait status; None when it outlives the launcher and must be killed."""
         poll = select.poll()
         for fd in (self._life, console, wake):
             poll.register(fd, select.POLLIN)
@@ -136,13 +167,17 @@ class _Keeper:
                     poll.unregister(console)
                 elif fd == self._life:
                     poll.unregister(self._life)
-                    deadline = time.monotonic() + _GRACE_S
+                    deadline = time.monotonic() + self._grace_s()
                 elif fd == wake:
                     os.read(wake, _CHUNK)
             status = _reap(pid)
             if status is not None:
                 return status
         return None
+
+    def _grace_s(self) -> float:
+        """Return how long the guest may take to power off; one that still boots hears no end of its line."""
+        return 0.0 if self._program.files.directory.exists() else _GRACE_S
 
     def _drain(self, console: int) -> bool:
         """Take what the guest wrote on its console; False at its end."""

@@ -69,18 +69,17 @@ def unfit_for_memory(directory: Path, memory_mb: int) -> str:
     return ""
 
 
-def make_private_directory(environ: Mapping[str, str]) -> Path:
-    """Make a directory for the files that the guest needs while it boots; its name says whose it is.
+def name_private_directory(environ: Mapping[str, str]) -> Path:
+    """Return a path for the directory that the guest needs while it boots; its name says whose it is.
 
-    The path goes on the guest's kernel command line and names a socket: short, and of plain characters.
+    The keeper makes it, so that it is never without somebody who removes it. The path goes on the guest's
+    command line and names a socket: short, and of plain characters.
     """
     owner = f"{os.getuid()}-{_pid_namespace()}-{os.getpid()}-{_start_time(os.getpid())}"
     name = f"labkit-{owner}-{secrets.token_hex(3)}"
     for base in _private_bases(environ):
-        with contextlib.suppress(OSError):
-            directory = base / name
-            directory.mkdir(mode=0o700)
-            return directory
+        if os.access(base, os.W_OK | os.X_OK):
+            return base / name
     raise CapabilityError(
         "no directory for the guest's temporary files",
         where=", ".join(map(str, _private_bases(environ))) or "TMPDIR",

@@ -6,22 +6,20 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import time
 from typing import TYPE_CHECKING, Self
 
 from labkit.errors import GuestError, RequestError
-from labkit.guest.boot import plan_namespaces, plan_uml, write_private_files
+from labkit.guest.boot import plan_namespaces, plan_uml
 from labkit.guest.connection import GuestConnection
 from labkit.guest.info import GuestInfo
-from labkit.guest.keeper import Keeper, start_keeper
+from labkit.guest.keeper import Keeper, PrivateFiles, start_keeper
 from labkit.guest.line import Frame, FrameType, HostLine
-from labkit.guest.places import make_private_directory, sweep_dead_directories
+from labkit.guest.places import name_private_directory, sweep_dead_directories
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from labkit.guest.capabilities import Linux
@@ -36,12 +34,12 @@ _CONSOLE_LINES = 6
 class Guest(GuestConnection):
     """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it."""
 
-    def __init__(self, keeper: Keeper, line_fd: int, private: Path) -> None:
+    def __init__(self, keeper: Keeper, line_fd: int, files: PrivateFiles) -> None:
         super().__init__(HostLine(line_fd), range(1, 2**32))
         self.info: GuestInfo | None = None
         self._keeper = keeper
         self._line_fd = line_fd
-        self._private = private
+        self._files = files
         self._group = 0
         self._report = bytearray()
         self._ended: dict[str, object] | None = None
@@ -120,9 +118,7 @@ class Guest(GuestConnection):
                     todo="try again when the machine is less busy; `labkit doctor` tells more",
                 )
             self.turn(remaining_s)
-        shutil.rmtree(
-            self._private, ignore_errors=True
-        )  # needed while booting only: now a kill leaves nothing
+        self._files.remove()  # needed while booting only: now a kill leaves nothing
 
     def _await_end(self, deadline: float) -> None:
         while self._ended is None and not self._keeper_gone:
@@ -138,7 +134,7 @@ class Guest(GuestConnection):
         if self._group:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._group, signal.SIGKILL)
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._files.remove()
 
     def _handle(self, frame: Frame) -> None:
         if frame.type is FrameType.HELLO:
@@ -208,16 +204,11 @@ def _open_standard_files() -> None:
 
 
 def _start(cls: type[Guest], linux: Linux, memory_mb: int) -> Guest:
-    private = make_private_directory(os.environ)
-    try:
-        lab = secrets.token_hex(3)
-        if linux.kind == "uml":
-            program, settings = plan_uml(linux, lab, memory_mb, private, os.environ)
-        else:
-            program, settings = plan_namespaces(lab, private, os.environ)
-        write_private_files(private, settings)
-        ours, theirs = socket.socketpair()
-        return cls(start_keeper(program, theirs.detach()), ours.detach(), private)
-    except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
-        raise
+    private = name_private_directory(os.environ)
+    lab = secrets.token_hex(3)
+    if linux.kind == "uml":
+        program = plan_uml(linux, lab, memory_mb, private, os.environ)
+    else:
+        program = plan_namespaces(lab, private, os.environ)
+    ours, theirs = socket.socketpair()
+    return cls(start_keeper(program, theirs.detach()), ours.detach(), program.files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,7 +74,8 @@ class Launch:
     def kill(self, *names):
         pids = {"launcher": self.process.pid, "keeper": self.keeper, "guest": self.guest}
         for name in names:
-            os.kill(pids[name], signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have followed the first already
+                os.kill(pids[name], signal.SIGKILL)
 
     def nothing_left(self):
         """Wait until no process of the lab and no file of it remains."""

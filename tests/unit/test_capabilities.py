@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from labkit.errors import CapabilityError
@@ -65,11 +67,13 @@ def test_the_marker_tells_inside_from_outside(tmp_path):
 
 def test_the_command_line_names_memory_line_and_private_directory(tmp_path):
     linux = Linux("uml", "", "/opt/linux", "/opt/modules")
-    program, settings = plan_uml(linux, "ab12cd", 300, tmp_path, {})
+    program = plan_uml(linux, "ab12cd", 300, tmp_path, {})
     assert program.argv[0] == "/opt/linux"
     assert {"mem=300M", "ssl0=fd:{line}", f"uml_dir={tmp_path}/", "umid=ab12cd"} <= set(program.argv)
     assert program.argv[program.argv.index("--") + 1 :][:2] == ("-I", "-S")
-    assert (settings.lab, settings.modules) == ("ab12cd", "/opt/modules")
+    settings = json.loads(program.files.texts["settings.json"])
+    assert (settings["lab"], settings["modules"]) == ("ab12cd", "/opt/modules")
+    assert not list(tmp_path.iterdir())
 
 
 def test_modules_load_after_what_they_need(tmp_path):
