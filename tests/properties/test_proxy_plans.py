@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_clusters import NODE, elsewhere, here, slice_of
 
+from labkit.proxy.extension import Extension
 from labkit.proxy.iptables import plan_iptables
 from labkit.proxy.ipvs import plan_ipvs
 from labkit.proxy.ipvs_changes import plan_changes
@@ -83,6 +84,8 @@ configs = st.builds(
     ipvs=st.builds(IpvsConfig, scheduler=st.sampled_from(["", "lc", "mh"])),
 )
 modes = st.sampled_from(MODES)
+weights = st.dictionaries(st.integers(1, 12).map("10.244.1.{}".format), st.integers(0, 9))
+extensions = st.builds(Extension, weights=weights)
 
 
 @quick
@@ -192,10 +195,10 @@ def test_clearing_leaves_what_was_there_before(cluster, config, mode):
 
 
 @quick
-@given(clusters(), clusters(), configs, configs)
-def test_changes_of_virtual_servers_lead_to_the_plan(first, second, one, other):
+@given(clusters(), clusters(), st.booleans(), configs, configs, extensions)
+def test_changes_of_virtual_servers_lead_to_the_plan(first, second, same, one, other, extension):
     held = {server.key: server for server in plan_ipvs(first, NODE, one).virtual_servers}
-    wanted = plan_ipvs(second, NODE, other).virtual_servers
+    wanted = plan_ipvs(first if same else second, NODE, other, extension=extension).virtual_servers
     for change in plan_changes(wanted, list(held.values())):
         apply_change(held, change)
     assert {key: comparable(server) for key, server in held.items()} == {

@@ -28,6 +28,15 @@ def test_the_masquerade_bit_decides_the_mark_in_both_modes():
         assert "0x00004000" not in render_restore(plan.tables)
 
 
+def test_masquerade_all_asks_nobody_where_traffic_comes_from():
+    config = ProxyConfig(cluster_cidr="10.0.0.0/8", iptables=IptablesConfig(masquerade_all=True))
+    ipvs = chain(plan_ipvs(WEB, NODE, config), "nat", "KUBE-SERVICES")
+    assert any(rule.endswith("KUBE-CLUSTER-IP dst,dst -j KUBE-MARK-MASQ") for rule in ipvs)
+    iptables = render_restore(plan_iptables(WEB, NODE, config).tables)
+    assert "-d 10.96.0.10 --dport 80 -j KUBE-MARK-MASQ" in iptables
+    assert "10.0.0.0/8" not in iptables
+
+
 @pytest.mark.parametrize(
     ("config", "from_pod", "from_elsewhere"),
     [
