@@ -23,8 +23,8 @@ class AlgorithmChooser:
 
     `measure(mode, scheduler, connections)` does the work and returns the Chart, `in_python` of the same three
     is the line that does it; `choices` are the (mode, scheduler) pairs of the menu. The line of Python stands
-    under the button, so that the control teaches the call it makes. While a measurement runs the control is disabled; a LabError shows as its own
-    lines. Shown by being the last line of a cell.
+    under the button, so that the control teaches the call it makes. While a measurement runs the control is
+    disabled; a LabError shows as its own lines. Shown by being the last line of a cell.
     """
 
     def __init__(

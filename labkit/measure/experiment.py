@@ -134,7 +134,8 @@ def summarise(
     lost_stamps: int = 0,
 ) -> RunResult:
     """Return the result of a run: counts, expected shares and their chi-square test, quantiles. Pure."""
-    answers = Counter(flow.pod for flow in flows if flow.pod is not None)
+    answers = Counter(dict.fromkeys(service.pods, 0))  # a pod that nobody reached is a result too
+    answers.update(flow.pod for flow in flows if flow.pod is not None)
     errors = Counter(flow.error for flow in flows if flow.error is not None)
     expected = None
     if not service.has_affinity:

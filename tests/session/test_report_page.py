@@ -1,29 +1,16 @@
 """The report page in a real browser: it opens from a file, asks for nothing, and is drawn at any width."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import chart_samples as samples
 import pytest
+from browser import open_browser
+from selenium.webdriver.support.ui import WebDriverWait
 
 from labkit.chart.report import report_html
 from labkit.chart.rewriting import Rewriting
 
-selenium = pytest.importorskip("selenium.webdriver")
-WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 TROUBLE = (
     samples.run(errors={"timeout": 3}),
     samples.run("lc", (299, 0, 0, 1), p_value=1e-9, overloaded=True),
@@ -40,21 +27,11 @@ PAGES = {
     "trouble": (samples.report(*TROUBLE), ()),
 }
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="chromium and chromium-driver are not installed"
-)
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = selenium.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=PAGES)
