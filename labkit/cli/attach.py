@@ -26,7 +26,7 @@ def attach(
 
     lab, argv = split_words(words or [], typed=sys.argv)
     with AttachedLab.open(choose_lab(lab, list_labs())) as running:
-        outcome = run_in_foreground(running, Command(argv or (user_shell(),)))
+        outcome = run_in_foreground(running, Command(argv or user_shell()))
     end_like(outcome)
 
 

@@ -19,15 +19,23 @@ if TYPE_CHECKING:
 
 # Where the lab runs, by what, and whether that was tried: the README's table is this one.
 PLATFORMS = (
-    ("Linux on amd64", "User-Mode Linux, or the host's own kernel where it has ip_vs", "tried: Debian 12"),
-    ("Windows with WSL2", "User-Mode Linux", "not tried"),
-    ("Docker on amd64", "User-Mode Linux; no --privileged needed", "tried: its limits on /dev/shm, rights"),
-    ("Binder", "User-Mode Linux", "not tried"),
-    ("GitHub Codespaces", "User-Mode Linux", "not tried"),
+    (
+        "Linux on amd64",
+        "User-Mode Linux (Debian's package), or the host's own kernel where it has ip_vs and lets you use it",
+        "Debian 12, as root and as another user; a host's own ip_vs: no",
+    ),
+    (
+        "Docker and pods on amd64",
+        "User-Mode Linux; no --privileged",
+        "their limits (rights, seccomp, /dev/shm) in the tests' sandbox; a real container: no",
+    ),
+    ("Windows with WSL2", "User-Mode Linux, in a Debian", "no"),
+    ("GitHub Codespaces", "User-Mode Linux, in a Debian image", "no"),
+    ("Binder", "none yet: its Ubuntu has no package user-mode-linux", "no"),
     (
         "arm64, Apple Silicon",
-        "none: use Codespaces, Binder, or a Linux VM whose kernel has ip_vs",
-        "not tried",
+        "none: no User-Mode Linux there. Use Codespaces, or a Linux VM whose kernel has ip_vs",
+        "no",
     ),
 )
 
@@ -103,7 +111,7 @@ def describe(finding: Finding) -> list[str]:
     if finding.todo:
         lines.append(f"  to do: {finding.todo}")
     lines += ["", "Platforms:"]
-    lines += [f"  {name:<21} {what} ({tried})" for name, what, tried in PLATFORMS]
+    lines += [f"  {name:<25} {what} (tried: {tried})" for name, what, tried in PLATFORMS]
     return lines
 
 

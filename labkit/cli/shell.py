@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def shell(
     """
     if manifest:
         end_with(lambda: _lab_shell(manifest, mode, scheduler, guest, memory))
-    run_and_end((user_shell(),), guest, memory)
+    run_and_end(user_shell(), guest, memory)
 
 
 def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | None, memory: str) -> None:
@@ -48,7 +49,7 @@ def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | Non
     with lab:
         sys.stderr.write(f"{lab}\n")
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's and its commands'
-        done = subprocess.run([user_shell()], preexec_fn=_heed_interrupts, check=False)
+        done = subprocess.run(user_shell(), preexec_fn=_heed_interrupts, check=False)
     raise SystemExit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 
@@ -56,6 +57,8 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def user_shell() -> str:
-    """Return the user's shell, or the system's where that is not installed."""
-    return shutil.which(os.environ.get("SHELL") or "bash") or "/bin/sh"
+def user_shell() -> tuple[str, ...]:
+    """Return the command that starts the user's shell; bash gets a start-up file of the lab's own."""
+    shell = shutil.which(os.environ.get("SHELL") or "bash") or "/bin/sh"
+    own_file = Path(__file__).with_name("lab.bashrc")
+    return (shell, "--rcfile", str(own_file)) if Path(shell).name == "bash" else (shell,)

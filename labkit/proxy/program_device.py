@@ -74,7 +74,7 @@ def read_node_addresses(namespace: Namespace) -> tuple[str, ...]:
 
 
 def _device_index() -> int:
-    # Not if_nametoindex: for a name that is not there the guest starts modprobe, a tenth of a second each time.
+    # Not if_nametoindex: for a name that is not there the guest starts modprobe, each time for 0.1 s.
     return next((index for index, name in socket.if_nameindex() if name == DEVICE), 0)
 
 

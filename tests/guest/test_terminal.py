@@ -140,7 +140,7 @@ def test_control_c_reaches_a_command_whose_output_is_piped():
 
 def test_shell_is_the_user_s_shell_with_job_control(tmp_path):
     session = Session(("/usr/bin/env", "SHELL=/bin/bash", f"HOME={tmp_path}", *LABKIT, "shell"))
-    session.expect(b"@lab")
+    session.expect(b"[lab]")
     session.press(b"sh -c 'echo beg''un; exec sleep 1000'\r")
     session.expect(b"begun")
     session.press(b"\x1a")

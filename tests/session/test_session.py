@@ -50,6 +50,15 @@ def test_an_interrupt_ends_the_cell_and_not_the_kernel(kernel):
     assert kernel.run("print(6 * 7)") == "42\n"
 
 
+def test_a_terminal_attaches_to_the_notebook_s_own_guest(kernel):
+    name = kernel.run("import os; print(os.environ['LABKIT_LAB'])").strip()
+    kernel.run("!ip netns add seen-from-the-terminal")
+    attach = [sys.executable, "-m", "labkit", "attach", name, "--", "ip", "netns"]
+    done = subprocess.run(attach, capture_output=True, text=True, check=False)
+    kernel.run("!ip netns delete seen-from-the-terminal")
+    assert (done.returncode, done.stdout) == (0, "seen-from-the-terminal\n")
+
+
 def test_a_restart_gives_an_empty_lab_of_another_name(new_kernel):
     kernel = new_kernel()
     before = kernel.run("import os; kept = 1; print(os.environ['LABKIT_LAB'])")

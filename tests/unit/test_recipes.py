@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from labkit.cli.doctor import PLATFORMS
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -38,3 +40,10 @@ def test_the_lock_names_hashes_and_no_addresses():
     ) == len(pinned)
     assert "://" not in LOCK
     assert not re.search(r"^--", LOCK, re.MULTILINE)
+
+
+def test_the_readme_says_of_each_platform_what_doctor_says():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, table = readme.partition("| platform | the lab's Linux | tried |\n|---|---|---|\n")
+    rows = [tuple(row.strip("| ").split(" | ")) for row in table.split("\n\n")[0].splitlines()]
+    assert tuple(rows) == PLATFORMS
