@@ -79,10 +79,11 @@ class Agent:
             return
         outputs = []
         for end in spawned.ends:
-            stream = Stream(self._link, end.channel, source=end.source, sink=end.sink, owned=True)
+            is_terminal = end.source == end.sink
+            stream = Stream(self._link, end.channel, source=end.source, sink=end.sink, owned=not is_terminal)
             if end.source is not None:
                 outputs.append(stream)
-            if end.source == end.sink:
+            if is_terminal:
                 stream.eof_byte = END_OF_TRANSMISSION
         process = _Process(channel, spawned.terminal, outputs)
         for stream in outputs:
@@ -129,6 +130,9 @@ class Agent:
         if self._processes.pop(process.channel, None) is not None:
             for stream in process.outputs:
                 stream.close()
+            if process.terminal is not None:
+                # Not before: a process that closes its files first and then exits would die of the hang-up.
+                os.close(process.terminal)
             self._link.send(FrameType.EXITED, process.channel, encode_count(process.status))
 
     def _connect(self, channel: int, port: int, attempts: int) -> None:

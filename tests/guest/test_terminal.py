@@ -169,3 +169,14 @@ def test_stopping_the_launcher_stops_the_command_and_gives_the_terminal_back():
 
 def children(parent):
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_a_command_that_closes_its_terminal_before_it_exits_is_not_hung_up():
+    script = "cat; exec 0<&- 1>&- 2>&-; sleep 0.3; exit 5"
+    piped = f"{' '.join(EXEC)} sh -c '{script}' | cat"
+    session = Session(("/bin/bash", "-o", "pipefail", "-c", piped))
+    session.press(b"typed\r")
+    session.expect(b"typed\r\ntyped\r\n")
+    session.press(b"\x04")
+    status, _ = session.end()
+    assert os.waitstatus_to_exitcode(status) == 5
