@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -22,14 +21,13 @@ from labkit.guest.info import current
 from labkit.measure.experiment import Programmed, measure_service
 from labkit.measure.targets import find_service_target
 from labkit.proxy.extension import lab_extension
-from labkit.proxy.plans import Mode, known_mode
+from labkit.proxy.plans import Mode, known_mode, lab_config
 from labkit.proxy.program import available_schedulers
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
-from labkit.spec.cluster import read_cluster
-from labkit.spec.manifest import shipped_lab, shipped_labs
+from labkit.spec.cluster import read_manifests
+from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
-from labkit.spec.proxyconfig import ProxyConfig
 from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
 from labkit.traffic.capture import CapturePoint
@@ -38,14 +36,15 @@ from labkit.traffic.packets import follow_connection, probe, send_datagrams
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from labkit.fabric.namespace import Namespace
     from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
     from labkit.spec.clients import ClientPlan
-    from labkit.spec.documents import Text
     from labkit.spec.model import ClusterSpec, Service
+    from labkit.spec.proxyconfig import ProxyConfig
     from labkit.traffic.capture import SeenPacket
     from labkit.traffic.packets import DatagramAnswers, FollowedConnection
 
@@ -53,20 +52,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CLIENT = "client"
 RANDOM = "random"  # what kube-proxy's iptables rules do
-
-
-def read_manifests(names: Iterable[str | Path]) -> ClusterSpec:
-    """Return the cluster of manifests: names of shipped labs, or files. SpecError holds every mistake."""
-    return read_cluster([_source(name) for name in names])
-
-
-def _source(name: str | Path) -> Path | Text:
-    if isinstance(name, str) and name in shipped_labs():
-        return shipped_lab(name)
-    path = Path(name)
-    if path.suffix or path.exists() or len(path.parts) > 1:
-        return path
-    return shipped_lab(str(name))  # refuses it, and names those there are
 
 
 class Lab:
@@ -110,7 +95,8 @@ class Lab:
             raise RequestError(
                 "a lab needs a manifest", todo=f"name a file, or one of: {', '.join(shipped_labs())}"
             )
-        lab = cls(read_manifests(manifests), config or ProxyConfig(), clients)
+        cluster = read_manifests(manifests)
+        lab = cls(cluster, config or lab_config(cluster), clients)
         lab.manifests = tuple(map(str, manifests))
         lab.mode, lab.scheduler = known_mode(mode), scheduler
         lab._build(on_progress)

@@ -41,7 +41,7 @@ def demo(
     the guest. With manifests: every Service port in them, in iptables mode and in IPVS mode (rr).
     """
     from labkit.guest.rerun import rerun_inside
-    from labkit.lab import read_manifests
+    from labkit.spec.cluster import read_manifests
 
     names = manifest or [DEFAULT_LAB]
     cluster = read_manifests(names)  # mistakes are said before anything is started

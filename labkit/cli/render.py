@@ -11,13 +11,14 @@ import typer
 
 from labkit.proxy.plans import find_node, known_mode, lab_config, plan_node
 from labkit.proxy.printing import plan_document, plan_script
-from labkit.spec.cluster import read_cluster
+from labkit.spec.cluster import read_manifests
 from labkit.spec.proxyconfig import read_proxy_config
 
 
 def render(
     manifests: Annotated[
-        list[Path], typer.Argument(help="Kubernetes manifests: YAML or JSON.", metavar="MANIFEST...")
+        list[str],
+        typer.Argument(help="Kubernetes manifests, or the names of shipped labs.", metavar="MANIFEST..."),
     ],
     *,
     mode: Annotated[str, typer.Option("--mode", help="iptables or ipvs.", metavar="MODE")],
@@ -36,7 +37,7 @@ def render(
     """Print what kube-proxy would program on a node: sysctls, rules, sets and virtual servers."""
     planned_mode = known_mode(mode)
     chosen = read_proxy_config(config) if config else None
-    cluster = read_cluster(manifests)
+    cluster = read_manifests(manifests)
     for warning in cluster.warnings:
         typer.echo(f"warning: {warning}", err=True)
     settings = chosen or lab_config(cluster)

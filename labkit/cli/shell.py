@@ -40,7 +40,8 @@ def shell(
 
 def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | None, memory: str) -> None:
     from labkit.guest.rerun import rerun_inside
-    from labkit.lab import Lab, read_manifests
+    from labkit.lab import Lab
+    from labkit.spec.cluster import read_manifests
 
     read_manifests(manifests)  # mistakes are said before anything is started
     rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from labkit.spec.documents import Findings, Text
 from labkit.spec.endpoints import plan_slices
-from labkit.spec.manifest import Item, read_objects
+from labkit.spec.manifest import Item, read_objects, shipped_lab
 from labkit.spec.model import ClusterSpec
 from labkit.spec.nodes import plan_nodes, pod_cidr_of
 from labkit.spec.objects import EndpointSlice, Node, Object, Service
@@ -15,10 +16,27 @@ from labkit.spec.scheduling import plan_pods
 from labkit.spec.services import plan_services
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
 Wanted = TypeVar("Wanted", bound=Object)
+
+
+def read_manifests(names: Iterable[str | Path]) -> ClusterSpec:
+    """Return the cluster of manifests that a user named: files, `-` for standard input, or shipped labs.
+
+    Raises:
+        SpecError: every mistake of all of them.
+        RequestError: for a name that is neither a file nor a shipped lab.
+
+    """
+    return read_cluster([_source(name) for name in names])
+
+
+def _source(name: str | Path) -> Path | Text:
+    path = Path(name)
+    if isinstance(name, Path) or name == "-" or path.suffix or len(path.parts) > 1 or path.exists():
+        return path
+    return shipped_lab(name)
 
 
 def read_cluster(sources: Sequence[Path | Text]) -> ClusterSpec:
