@@ -216,10 +216,8 @@ def test_a_guest_that_dies_in_the_middle_is_reported(tmp_path):
             if "default/web" in line:
                 break
         below = descendants(running.pid)
-        for pid in below:
-            if "linux.uml" in Path(f"/proc/{pid}/cmdline").read_text():
-                os.kill(pid, signal.SIGKILL)
-                break
+        guest = min(pid for pid in below if "mem=" in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(guest, signal.SIGKILL)
         said = running.stderr.read()
     wait_for_end(below)
     assert running.returncode == 1
