@@ -76,7 +76,7 @@ def test_a_shm_that_will_not_do_is_passed_over(labkit_exec, launch, options):
 
 @needs_root
 def test_no_place_for_memory_is_an_error_that_names_each(launch, runtime):
-    mounts = "mount -t tmpfs -o noexec x /dev/shm; mount -t tmpfs -o size=10m x /var/tmp"
+    mounts = "mount -t tmpfs -o noexec,size=200t x /dev/shm; mount -t tmpfs -o size=10m x /var/tmp"
     env = {"XDG_RUNTIME_DIR": "", "TMPDIR": "", "XDG_CACHE_HOME": "/nowhere"}
     more_than_any_disk = ("--memory", "100000000M")
     one = launch(with_mounts(mounts, (*LABKIT, "exec", *more_than_any_disk, "--", "true")), env=env)
