@@ -12,8 +12,6 @@ import pytest
 from processes import descendants, wait_for_end
 
 import labkit.measure
-from labkit.errors import CapabilityError
-from labkit.guest.capabilities import choose_linux
 
 SCHEMAS = Path(labkit.measure.__file__).parent
 PACKAGED_SCHEDULERS = ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq"]
@@ -49,13 +47,7 @@ items:
   metadata: {name: ignored}
 """
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_linux_to_run_in():
-    try:
-        choose_linux(None)
-    except CapabilityError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("some_linux")
 
 
 def demo(*arguments):

@@ -15,11 +15,11 @@ IDLE = (
 
 
 @pytest.fixture(scope="module")
-def lesson(data_folder, tmp_path_factory):
+def lesson(jupyter_data, tmp_path_factory):
     """The browser with the first lesson open in JupyterLab and all its cells run."""
     folder = tmp_path_factory.mktemp("jupyterlab")
     shutil.copy(LESSON, folder)
-    environment = jupyter_environment(folder, JUPYTER_PATH=str(data_folder))
+    environment = jupyter_environment(folder, JUPYTER_PATH=str(jupyter_data))
     with serve(folder, environment) as address, open_browser(tmp_path_factory.mktemp("profile")) as browser:
         browser.get(f"{address}lab/tree/{LESSON.name}")
         wait_until(browser, IDLE)

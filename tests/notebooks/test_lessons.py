@@ -44,12 +44,12 @@ def test_the_form_of_a_lesson(lesson):
 
 
 @pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
-def executed(request, data_folder, tmp_path_factory):
+def executed(request, jupyter_data, tmp_path_factory):
     """The lesson's notebook after nbclient has run it, in a folder of its own."""
     folder = tmp_path_factory.mktemp("lesson")
     name = released(request.param).name
     shutil.copy(released(request.param), folder)
-    environment = jupyter_environment(folder, JUPYTER_PATH=str(data_folder))
+    environment = jupyter_environment(folder, JUPYTER_PATH=str(jupyter_data))
     execute = [Path(sys.executable).parent / "jupyter-execute", "--inplace", "--timeout=60", name]
     done = subprocess.run(execute, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -6,21 +6,11 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from kernels import Kernel
 
-from labkit.errors import CapabilityError
-from labkit.guest.capabilities import choose_linux
-from labkit.session import kernelspec
-
 
 @pytest.fixture(scope="session")
-def kernel_specs(tmp_path_factory):
-    """A folder of our own where the kernel is registered, whatever else this user has."""
-    try:
-        choose_linux(None)
-    except CapabilityError as error:
-        pytest.skip(str(error))
-    prefix = tmp_path_factory.mktemp("prefix")
-    kernelspec.install(prefix=str(prefix))
-    return KernelSpecManager(kernel_dirs=[str(prefix / "share/jupyter/kernels")])
+def kernel_specs(jupyter_data):
+    """The kernels there are: only the one that the tests have registered."""
+    return KernelSpecManager(kernel_dirs=[str(jupyter_data / "kernels")])
 
 
 @pytest.fixture
