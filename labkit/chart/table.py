@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Align = Literal["left", "right"]
 
@@ -40,6 +43,20 @@ class Table:
         rule = tuple("-" * width for width in widths)
         lines = [self._line(cells, widths) for cells in (titles, rule, *self.rows)]
         return "\n".join([self.caption, *lines])
+
+    def fitted(self, width: int, dispensable: Sequence[str]) -> Table:
+        """Return the table with so many columns fewer that its text is at most `width` characters wide.
+
+        `dispensable` are the starts of the titles of those that may go, in this order. It may still be wider.
+        """
+        table = self
+        for title in dispensable:
+            if max(map(len, table.text().splitlines()[1:])) <= width:
+                break
+            kept = [n for n, column in enumerate(table.columns) if not column.title.startswith(title)]
+            rows = tuple(tuple(row[n] for n in kept) for row in table.rows)
+            table = Table(table.caption, tuple(table.columns[n] for n in kept), rows, table.names)
+        return table
 
     def html(self) -> str:
         """Return a <table> with caption, column headings and row headings, for eyes and screen readers."""

@@ -91,3 +91,15 @@ def test_comparison_keeps_clocks_apart():
         "default/web:80 TCP, real time",
         "default/web:80 TCP, virtual time",
     ]
+
+
+def test_a_narrow_terminal_gets_the_columns_that_matter_most():
+    table = Table(
+        "t", (Column("name", "left"), Column("first, ms"), Column("second, ms")), (("a", "1", "2"),)
+    )
+    wide = max(map(len, table.text().splitlines()))
+    titles = lambda fitted: [column.title for column in fitted.columns]  # noqa: E731
+    assert table.fitted(wide, ("second", "first")) == table
+    assert titles(table.fitted(wide - 1, ("second", "first"))) == ["name", "first, ms"]
+    assert titles(table.fitted(1, ("second", "first"))) == ["name"]
+    assert table.fitted(1, ("second",)).rows == (("a", "1"),)
