@@ -62,7 +62,7 @@ host-tests: setup-test
 	$(BIN)/python -m pytest tests/guest tests/commands tests/session tests/notebooks
 
 lab-tests: setup
-	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest tests/lab
+	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab
 
 # Made with the oldest Python that must do, Debian 12's 3.11.2: some packages refuse it that take a later 3.11.
 lock: PYTHON := /usr/bin/python3

@@ -148,7 +148,7 @@ class Namespace:
 
         try:
             process = self._run_or_undo(spawn, lambda orphan: orphan.kill())
-        except FileNotFoundError as error:
+        except (FileNotFoundError, PermissionError) as error:  # PATH may hold directories closed to us
             raise CapabilityError(
                 f"there is no command `{argv[0]}` here",
                 where=self.name,

@@ -112,7 +112,10 @@ class Connection:
         self.socket = accepted
         self.line = line
         self.unread = b""
+        self.unsent = b""
+        self.last = False
         self.waiting = False
+        self.blocked = False
         self.draining = False
         self.ended = False
         pod.connections.add(self)
@@ -120,6 +123,9 @@ class Connection:
 
     def on_readable(self) -> None:
         """Read what has come; whole requests go into the pod's queue, one at a time."""
+        if self.blocked:
+            self._send()
+            return
         try:
             data = self.socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -130,7 +136,7 @@ class Connection:
         self.unread += data
         if not data:
             self.ended = True
-            self.server.mute(self.socket)
+            self.server.wait_for(self.socket, 0)
         self.serve_unread()
 
     def serve_unread(self) -> None:
@@ -166,16 +172,28 @@ class Connection:
     def _answer(self, response: bytes, *, last: bool) -> None:
         if not self.is_open:
             return
-        self.waiting = False
         self.pod.answered += 1
+        self.unsent, self.last = response, last
+        self._send()
+
+    def _send(self) -> None:
+        """Send what is unsent; a client that does not read holds up its own next request, and nobody else."""
         try:
-            sent = self.socket.send(response, socket.MSG_DONTWAIT)
+            self.unsent = self.unsent[self.socket.send(self.unsent, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            pass
         except OSError:
             self.close()
             return
-        if sent < len(response):
-            self.reset()
-        elif last:
+        if self.unsent:
+            self.blocked = True
+            self.server.wait_for(self.socket, select.EPOLLOUT)
+            return
+        if self.blocked:
+            self.blocked = False
+            self.server.wait_for(self.socket, 0 if self.ended else select.EPOLLIN)
+        self.waiting = False
+        if self.last:
             self.close()
         elif self.unread or self.ended:
             self.serve_unread()
@@ -260,9 +278,9 @@ class Server:
         self.readers[opened.fileno()] = reader
         self.epoll.register(opened, select.EPOLLIN)
 
-    def mute(self, opened: socket.socket) -> None:
-        """Stop looking at a socket that has come to its end, without closing it."""
-        self.epoll.modify(opened, 0)
+    def wait_for(self, opened: socket.socket, events: int) -> None:
+        """From now on call a watched socket's reader for these epoll events; 0: for none."""
+        self.epoll.modify(opened, events)
 
     def forget(self, opened: socket.socket) -> None:
         """Close a socket; a second call does nothing."""

@@ -105,6 +105,19 @@ def test_two_thousand_requests_at_once_are_all_answered(lab):
     assert talk(lab, GET * 2000).count(b"HTTP/1.1 200 OK\r\n") == 2000
 
 
+def test_a_client_that_reads_late_gets_everything_and_holds_up_nobody(lab):
+    def connect():
+        return socket.create_connection((lab.address_of("default/web-0"), 8080), timeout=20)
+
+    with lab.client.run(connect) as late:
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        late.sendall(GET * 1500)
+        late.shutdown(socket.SHUT_WR)
+        assert talk(lab, GET).startswith(b"HTTP/1.1 200 OK")
+        answers = b"".join(iter(lambda: late.recv(65536), b""))
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 1500
+
+
 def test_a_client_that_says_nothing_gets_nothing(lab):
     assert talk(lab, b"") == b""
 

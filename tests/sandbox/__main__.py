@@ -23,6 +23,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 SCMP_ACT_ALLOW, SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ = 0x7FFF0000, 4, 7
 EPERM, ENOSYS = 1, 38
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PERSONALITIES = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
 VSOCK = 40
 LAST_FAMILY = 45
@@ -115,7 +116,10 @@ def main() -> int:
     }
     try:
         return subprocess.run(
-            asked.command, env={**environment, "HOME": home, "USER": "learner"}, preexec_fn=enter, check=False
+            asked.command,
+            env={**environment, "HOME": home, "USER": "learner", "PATH": PATH},
+            preexec_fn=enter,
+            check=False,
         ).returncode
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"sandbox: {error} (it needs root and libseccomp2)\n")
