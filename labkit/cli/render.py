@@ -21,7 +21,7 @@ def render(
         typer.Argument(help="Kubernetes manifests, or the names of shipped labs.", metavar="MANIFEST..."),
     ],
     *,
-    mode: Annotated[str, typer.Option("--mode", help="iptables or ipvs.", metavar="MODE")],
+    mode: Annotated[str, typer.Option("--mode", help="iptables, nftables or ipvs.", metavar="MODE")],
     config: Annotated[
         Path | None,
         typer.Option(
@@ -34,7 +34,7 @@ def render(
         typer.Option("--format", help="text: a shell script that programs it. json: for other programs."),
     ] = "text",
 ) -> None:
-    """Print what kube-proxy would program on a node: sysctls, rules, sets and virtual servers."""
+    """Print what kube-proxy would program on a node: sysctls, rules, sets, maps and virtual servers."""
     planned_mode = known_mode(mode)
     chosen = read_proxy_config(config) if config else None
     cluster = read_manifests(manifests)

@@ -21,7 +21,7 @@ def shell(
     manifest: Annotated[
         list[str] | None, typer.Argument(help="Kubernetes manifests, or the names of shipped labs.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="iptables or ipvs.")] = "iptables",
+    mode: Annotated[str, typer.Option(help="iptables, nftables or ipvs.")] = "iptables",
     scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = "rr",
     guest: Annotated[
         str | None,

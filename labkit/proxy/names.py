@@ -1,4 +1,7 @@
-"""How kube-proxy names service ports, endpoints and chains (Kubernetes v1.30, pkg/proxy/iptables)."""
+"""How kube-proxy names service ports, endpoints and chains.
+
+Kubernetes v1.30, pkg/proxy/iptables/proxier.go and pkg/proxy/nftables/proxier.go.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ LOCAL_PREFIX = "KUBE-SVL-"
 EXTERNAL_PREFIX = "KUBE-EXT-"
 FIREWALL_PREFIX = "KUBE-FW-"
 ENDPOINT_PREFIX = "KUBE-SEP-"
+MOST_NFT_NAME = 240
 HASHED_PREFIXES = (SERVICE_PREFIX, LOCAL_PREFIX, EXTERNAL_PREFIX, FIREWALL_PREFIX, ENDPOINT_PREFIX)
 
 
@@ -42,3 +46,24 @@ def service_hash(port_name: str, protocol: Protocol) -> str:
 def endpoint_chain(port_name: str, protocol: Protocol, endpoint: str) -> str:
     """Return the KUBE-SEP- chain of `endpoint` (`address:port`) in a service port."""
     return ENDPOINT_PREFIX + chain_hash(port_name + protocol.lower() + endpoint)
+
+
+def nft_service_base(service: str, port_name: str, protocol: Protocol) -> str:
+    """Return what ends a service port's nftables chains: a hash, and names in clear.
+
+    `service` is `namespace/name`, `port_name` "" for a port without a name.
+    """
+    return _nft_hashed(f"{service}/{protocol.lower()}/{port_name}")
+
+
+def nft_endpoint_base(
+    service: str, port_name: str, protocol: Protocol, endpoint_address: str, endpoint_port: int
+) -> str:
+    """Return what ends the nftables chain and affinity set of an endpoint in a service port."""
+    return _nft_hashed(f"{service}/{protocol.lower()}/{port_name}__{endpoint_address}/{endpoint_port}")
+
+
+def _nft_hashed(name: str) -> str:
+    digest = hashlib.sha256(name.encode()).digest()[:5]  # 5 bytes make 8 characters
+    hashed = f"{base64.b32encode(digest).decode()}-{name}"
+    return hashed if len(hashed) <= MOST_NFT_NAME else hashed[: MOST_NFT_NAME - 3] + "..."

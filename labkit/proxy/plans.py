@@ -8,6 +8,7 @@ from labkit.errors import RequestError
 from labkit.proxy.extension import NO_EXTENSION, Extension
 from labkit.proxy.iptables import IptablesPlan, plan_iptables
 from labkit.proxy.ipvs import IpvsPlan, plan_ipvs
+from labkit.proxy.nftables import NftablesPlan, plan_nftables
 from labkit.spec.proxyconfig import ProxyConfig
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from labkit.spec.model import ClusterSpec, Node
 
-Mode = Literal["iptables", "ipvs"]
-MODES: tuple[Mode, ...] = ("iptables", "ipvs")
-Plan = IptablesPlan | IpvsPlan
+Mode = Literal["iptables", "nftables", "ipvs"]
+MODES: tuple[Mode, ...] = ("iptables", "nftables", "ipvs")
+Plan = IptablesPlan | NftablesPlan | IpvsPlan
 
 
 def known_mode(name: str) -> Mode:
@@ -25,8 +26,6 @@ def known_mode(name: str) -> Mode:
     for mode in MODES:
         if name == mode:
             return mode
-    if name == "nftables":
-        raise RequestError("nftables mode cannot be planned yet", todo="use iptables or ipvs")
     raise RequestError(f"kube-proxy has no mode {name!r}", todo="use one of: " + ", ".join(MODES))
 
 
@@ -42,6 +41,8 @@ def plan_node(
     """Return what kube-proxy in `mode` programs on `node`; only IPVS mode has a use for `extension`."""
     if mode == "ipvs":
         return plan_ipvs(cluster, node, config, addresses, extension)
+    if mode == "nftables":
+        return plan_nftables(cluster, node, config, addresses)
     return plan_iptables(cluster, node, config, addresses)
 
 

@@ -1,6 +1,7 @@
 """A plan as text: the JSON document of `labkit render`, and a shell script that a professional could type.
 
-The script runs as it stands, as root on the node: iptables-restore, ipset, ip, ipvsadm in their own syntax.
+The script runs as it stands, as root on the node: iptables-restore, nft, ipset, ip, ipvsadm in their own
+syntax.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from labkit.proxy.ipvs import DEVICE, MH_PORT, IpvsPlan, VirtualServer
+from labkit.proxy.nftables import NftablesPlan
+from labkit.proxy.nftables_statements import render_transaction
 from labkit.proxy.restore import render_restore
 from labkit.proxy.rules import undeclared_targets
 
@@ -16,21 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from labkit.proxy.iptables import IptablesPlan
+    from labkit.proxy.plans import Plan
     from labkit.proxy.rules import Jump
 
 KUBE_PROXY = "1.30.3"
 SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 
 
-def plan_document(plan: IptablesPlan | IpvsPlan) -> dict[str, Any]:
+def plan_document(plan: Plan) -> dict[str, Any]:
     """Return the plan as `labkit render --format json` prints it."""
     document: dict[str, Any] = {
         "kube_proxy": KUBE_PROXY,
         "mode": plan.mode,
         "sysctls": [f"{path}={value}" for path, value in plan.sysctls.items()],
-        "jumps": [" ".join(jump_arguments(jump)) for jump in plan.jumps],
-        "restore": render_restore(plan.tables),
     }
+    if isinstance(plan, NftablesPlan):
+        return document | {"nft": render_transaction(plan.transaction)}
+    document["jumps"] = [" ".join(jump_arguments(jump)) for jump in plan.jumps]
+    document["restore"] = render_restore(plan.tables)
     if isinstance(plan, IpvsPlan):
         document["virtual_servers"] = {server.key: _server(server) for server in plan.virtual_servers}
         document["ipsets"] = {one.name: list(one.members) for one in plan.ipsets}
@@ -38,27 +44,35 @@ def plan_document(plan: IptablesPlan | IpvsPlan) -> dict[str, Any]:
     return document
 
 
-def plan_script(plan: IptablesPlan | IpvsPlan) -> str:
+def plan_script(plan: Plan) -> str:
     """Return the plan as a shell script that programs it, in the order in which kube-proxy does."""
     lines = [f"# kube-proxy {KUBE_PROXY}, {plan.mode} mode, on node {plan.node}: a full sync"]
     lines += _section("sysctls", (f"sysctl -qw {path}={value}" for path, value in plan.sysctls.items()))
+    if isinstance(plan, NftablesPlan):
+        transaction = (statement.line for statement in plan.transaction)
+        lines += _section("one transaction: all of it or nothing", _fed("nft -f -", transaction))
+    else:
+        lines += _table_sections(plan)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _table_sections(plan: IptablesPlan | IpvsPlan) -> Iterator[str]:
     if isinstance(plan, IpvsPlan):
-        lines += _section(
+        yield from _section(
             "sets of addresses and ports that the rules ask", _fed("ipset restore -exist", ipset_lines(plan))
         )
     restore = render_restore(plan.tables).splitlines()
-    lines += _section("chains and rules", _fed("iptables-restore --noflush --counters", restore))
+    yield from _section("chains and rules", _fed("iptables-restore --noflush --counters", restore))
     new = (f"iptables -t {table} -N {chain}" for table, chain in undeclared_targets(plan.tables, plan.jumps))
-    lines += _section("chains that the kubelet has as well", new)
+    yield from _section("chains that the kubelet has as well", new)
     jumps = (shlex.join(["iptables", *jump_arguments(jump)]) for jump in plan.jumps)
-    lines += _section("jumps from the built-in chains; each goes to the head of its chain", jumps)
+    yield from _section("jumps from the built-in chains; each goes to the head of its chain", jumps)
     if isinstance(plan, IpvsPlan):
-        lines += _section(
+        yield from _section(
             "addresses that make the node accept the traffic; the device stays down", _device_lines(plan)
         )
-        lines += _section("virtual servers and their real servers", _fed("ipvsadm -R", ipvsadm_lines(plan)))
-        lines += _section("time-outs of idle connections", _timeout_lines(plan))
-    return "".join(f"{line}\n" for line in lines)
+        yield from _section("virtual servers and their real servers", _fed("ipvsadm -R", ipvsadm_lines(plan)))
+        yield from _section("time-outs of idle connections", _timeout_lines(plan))
 
 
 def jump_arguments(jump: Jump) -> tuple[str, ...]:

@@ -1,22 +1,23 @@
 """What a KubeProxyConfiguration means on one node: marks, who counts as a pod, where node ports listen.
 
-Rules of Kubernetes v1.30 (cmd/kube-proxy/app, pkg/proxy/util); IPVS mode reads its masquerading from the
-`iptables` block of the configuration, as kube-proxy does.
+Rules of Kubernetes v1.30 (cmd/kube-proxy/app, pkg/proxy/util). IPVS mode reads its masquerading from the
+`iptables` block of the configuration, as kube-proxy does; nftables mode has a block of its own, and other
+node port addresses where none are configured.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labkit.proxy.rules import Rule
     from labkit.spec.model import Node
-    from labkit.spec.proxyconfig import ProxyConfig
+    from labkit.spec.proxyconfig import IptablesConfig, NftablesConfig, ProxyConfig
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 LOOPBACK = IPv4Network("127.0.0.0/8")
@@ -25,13 +26,31 @@ _CIDR = re.compile(r"\d+\.\d+\.\d+\.\d+/\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
+class LocalDetector:
+    """How traffic of pods is told from other traffic: by its source's network, or by where it came in.
+
+    `value` is a CIDR, an interface's name, or what the names of interfaces begin with.
+    """
+
+    kind: Literal["network", "interface", "prefix"]
+    value: str
+
+    @property
+    def match(self) -> Rule:
+        """The arguments of iptables that match traffic of pods."""
+        if self.kind == "network":
+            return ("-s", self.value)
+        return ("-i", self.value + "+" if self.kind == "prefix" else self.value)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """One node and its configuration, in the terms that the planners of all modes need.
 
-    `addresses` are the node's own, loopback aside. `from_pod` and `not_from_pod` match traffic by its
-    origin; both are empty where the configuration gives no way to tell. `node_port_addresses` are those of
-    `addresses` that serve node ports; `node_ports_everywhere` says that the configuration did not choose
-    among them. `accepts_invalid`: connection tracking tolerates packets outside of a TCP window.
+    `addresses` are the node's own, loopback aside. `local_detector` is None where the configuration gives no
+    way to tell pods by. `node_port_addresses` are those of `addresses` that serve node ports;
+    `node_ports_everywhere` says that the configuration did not choose among them. `accepts_invalid`:
+    connection tracking tolerates packets outside of a TCP window.
     """
 
     node: str
@@ -40,29 +59,60 @@ class NodeSettings:
     addresses: tuple[str, ...]
     mark: str
     masquerade_all: bool
-    from_pod: Rule
-    not_from_pod: Rule
+    local_detector: LocalDetector | None
     node_ports_everywhere: bool
     node_port_addresses: tuple[str, ...]
     localhost_node_ports: bool
     accepts_invalid: bool
 
+    @property
+    def from_pod(self) -> Rule:
+        """The iptables match for traffic of pods, empty where nothing tells."""
+        return self.local_detector.match if self.local_detector else ()
+
+    @property
+    def not_from_pod(self) -> Rule:
+        """The iptables match for all other traffic, empty where nothing tells."""
+        return ("!", *self.from_pod) if self.local_detector else ()
+
 
 def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()) -> NodeSettings:
-    """Return what `config` means on `node`, whose own addresses are `addresses` (default: InternalIP)."""
-    address = config.bind_address if _names_an_address(config.bind_address) else node.address
+    """Return what `config` means on `node` in iptables and IPVS mode.
+
+    `addresses` are the node's own (default: its InternalIP). Without node port addresses, all serve.
+    """
+    return _settings(node, config, config.iptables, addresses, (ANYWHERE,))
+
+
+def nftables_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()) -> NodeSettings:
+    """Return what `config` means on `node` in nftables mode, whose node ports are never on loopback.
+
+    `addresses` are the node's own (default: its InternalIP). Without node port addresses, the node's main
+    one serves.
+    """
+    main = IPv4Network(_node_address(node, config))
+    settings = _settings(node, config, config.nftables, addresses, (main,))
+    return replace(settings, localhost_node_ports=False)
+
+
+def _settings(
+    node: Node,
+    config: ProxyConfig,
+    masquerading: IptablesConfig | NftablesConfig,
+    addresses: Sequence[str],
+    usual_node_ports: tuple[IPv4Network, ...],
+) -> NodeSettings:
+    address = _node_address(node, config)
     held = tuple(addresses) or (address,)
-    served = ipv4_networks(config.node_port_addresses) or (ANYWHERE,)
-    from_pod, not_from_pod = _origin(node, config)
+    served = ipv4_networks(config.node_port_addresses) or usual_node_ports
     return NodeSettings(
         node=node.name,
         zone=node.labels.get(ZONE_LABEL, ""),
         address=address,
         addresses=held,
-        mark=f"{1 << config.iptables.masquerade_bit:#010x}",
-        masquerade_all=config.iptables.masquerade_all,
-        from_pod=from_pod,
-        not_from_pod=not_from_pod,
+        mark=f"{1 << masquerading.masquerade_bit:#010x}",
+        masquerade_all=masquerading.masquerade_all,
+        local_detector=_local_detector(node, config),
         node_ports_everywhere=ANYWHERE in served,
         node_port_addresses=tuple(one for one in held if holds(served, one)),
         localhost_node_ports=config.iptables.localhost_node_ports and _reaches_loopback(served),
@@ -88,9 +138,11 @@ def holds(networks: Sequence[IPv4Network], address: str) -> bool:
     return any(IPv4Address(address) in network for network in networks)
 
 
-def _names_an_address(bind_address: str) -> bool:
+def _node_address(node: Node, config: ProxyConfig) -> str:
     # 0.0.0.0 binds everywhere and so names none; kube-proxy then asks the Node object.
-    return ":" not in bind_address and IPv4Address(bind_address) != ANYWHERE.network_address
+    bound = config.bind_address
+    names_one = ":" not in bound and IPv4Address(bound) != ANYWHERE.network_address
+    return bound if names_one else node.address
 
 
 def _reaches_loopback(networks: Sequence[IPv4Network]) -> bool:
@@ -99,16 +151,12 @@ def _reaches_loopback(networks: Sequence[IPv4Network]) -> bool:
     )
 
 
-def _origin(node: Node, config: ProxyConfig) -> tuple[Rule, Rule]:
+def _local_detector(node: Node, config: ProxyConfig) -> LocalDetector | None:
     mode = config.detect_local_mode
     if mode == "BridgeInterface":
-        return _both("-i", config.detect_local.bridge_interface)
+        return LocalDetector("interface", config.detect_local.bridge_interface)
     if mode == "InterfaceNamePrefix":
-        return _both("-i", config.detect_local.interface_name_prefix + "+")
+        return LocalDetector("prefix", config.detect_local.interface_name_prefix)
     cidrs = node.pod_cidr if mode == "NodeCIDR" else config.cluster_cidr
     networks = ipv4_networks(cidrs.split(","))
-    return _both("-s", str(networks[0])) if networks else ((), ())
-
-
-def _both(option: str, value: str) -> tuple[Rule, Rule]:
-    return (option, value), ("!", option, value)
+    return LocalDetector("network", str(networks[0])) if networks else None
