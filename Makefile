@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What the lab needs: its Linux, and the commands that a professional types in it.
-LAB_PACKAGES := python3-venv user-mode-linux iptables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
+LAB_PACKAGES := python3-venv user-mode-linux iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
 # What the tests need beside it: a browser, and libseccomp for the sandbox.
 TEST_PACKAGES := chromium chromium-driver libseccomp2
 # PACKAGES=present: they are here under other names; do not look.

@@ -10,6 +10,8 @@ from labkit.errors import GuestError, RequestError
 from labkit.guest.info import current
 from labkit.measure.experiment import plan_service_targets
 from labkit.measure.records import GuestFacts, Report
+from labkit.proxy.plans import MODES
+from labkit.proxy.program import require_mode
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
@@ -23,14 +25,14 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int, str], None]
 
-IPTABLES = "iptables"
+IPTABLES, IPVS = "iptables", "ipvs"
 DEFAULT_SCHEDULER = "rr"  # kube-proxy's own default in IPVS mode
 DATAGRAMS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A mode, and in IPVS mode its scheduler ("" in iptables mode, which chooses at random)."""
+    """A mode, and in IPVS mode its scheduler ("" in the other modes, which choose at random)."""
 
     mode: str
     scheduler: str = ""
@@ -57,36 +59,43 @@ class Comparison:
     crafted: tuple[CraftedTraffic, ...]
 
 
-def parse_algorithms(text: str, schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
-    """Return the algorithms that `text` lists: `iptables`, `ipvs` (its default) or schedulers' names.
+def parse_algorithms(text: str, modes: Sequence[str], schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
+    """Return the algorithms that `text` lists: modes' names (ipvs: its default scheduler) or schedulers'.
 
-    `schedulers` are those of this guest. Raises RequestError for a name that is none of these.
+    `modes` and `schedulers` are those of this guest. Raises CapabilityError for a mode that it lacks and
+    RequestError for a name that is none of all these.
     """
-    known = {
-        IPTABLES: Algorithm(IPTABLES),
-        "random": Algorithm(IPTABLES),
-        "ipvs": Algorithm("ipvs", DEFAULT_SCHEDULER),
-    }
-    known |= {scheduler: Algorithm("ipvs", scheduler) for scheduler in schedulers}
+    known = {mode: _default(mode) for mode in modes} | {"random": Algorithm(IPTABLES)}
+    known |= {scheduler: Algorithm(IPVS, scheduler) for scheduler in schedulers}
     names = [name.strip() for name in text.split(",") if name.strip()]
+    for mode in MODES:
+        if mode in names:
+            require_mode(mode)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise RequestError(
             f"no algorithm is called {', '.join(map(repr, unknown))}" if unknown else "no algorithm is named",
             where=f"--algorithms {text}",
-            todo=f"use {IPTABLES} or schedulers of this guest: {', '.join(schedulers)}",
+            todo=f"use modes or IPVS schedulers of this guest: {', '.join((*modes, *schedulers))}",
         )
     return tuple(dict.fromkeys(known[name] for name in names))
 
 
-def every_algorithm(schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
-    """Return iptables mode and IPVS mode with every one of `schedulers`."""
-    return (Algorithm(IPTABLES), *(Algorithm("ipvs", scheduler) for scheduler in schedulers))
+def every_algorithm(modes: Sequence[str], schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
+    """Return `modes`, IPVS mode once with every one of `schedulers`."""
+    return (
+        *(Algorithm(mode) for mode in modes if mode != IPVS),
+        *(Algorithm(IPVS, scheduler) for scheduler in schedulers),
+    )
 
 
-def both_modes() -> tuple[Algorithm, ...]:
-    """Return both modes, each with kube-proxy's default."""
-    return (Algorithm(IPTABLES), Algorithm("ipvs", DEFAULT_SCHEDULER))
+def every_mode(modes: Sequence[str]) -> tuple[Algorithm, ...]:
+    """Return `modes`, each with kube-proxy's default."""
+    return tuple(_default(mode) for mode in modes)
+
+
+def _default(mode: str) -> Algorithm:
+    return Algorithm(mode, DEFAULT_SCHEDULER if mode == IPVS else "")
 
 
 def compare(

@@ -22,7 +22,7 @@ from labkit.measure.experiment import Programmed, measure_service
 from labkit.measure.targets import find_service_target
 from labkit.proxy.extension import lab_extension
 from labkit.proxy.plans import Mode, known_mode, lab_config
-from labkit.proxy.program import available_schedulers
+from labkit.proxy.program import available_modes, available_schedulers, require_mode
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.cluster import read_manifests
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int, str], None]
 
 DEFAULT_CLIENT = "client"
-RANDOM = "random"  # what kube-proxy's iptables rules do
+RANDOM = "random"  # what kube-proxy's iptables and nftables rules do
 
 
 class Lab:
@@ -86,9 +86,9 @@ class Lab:
     ) -> Self:
         """Build the cluster of `manifests` (shipped labs' names, or files), program it, let its pods answer.
 
-        Raises CapabilityError outside of the lab's Linux, SpecError for the manifests' mistakes, RequestError
-        for an unknown mode or scheduler, BuildError or ProgramError for what the guest refuses. Then nothing
-        is left.
+        Raises CapabilityError outside of the lab's Linux and for a mode that it lacks, SpecError for the
+        manifests' mistakes, RequestError for an unknown mode or scheduler, BuildError or ProgramError for
+        what the guest refuses. Then nothing is left.
         """
         require_guest()
         if not manifests:
@@ -98,7 +98,7 @@ class Lab:
         cluster = read_manifests(manifests)
         lab = cls(cluster, config or lab_config(cluster), clients)
         lab.manifests = tuple(map(str, manifests))
-        lab.mode, lab.scheduler = known_mode(mode), scheduler
+        lab.mode, lab.scheduler = _mode_of_this_linux(mode), scheduler
         lab._build(on_progress)
         return lab
 
@@ -143,8 +143,13 @@ class Lab:
 
     @property
     def algorithm(self) -> str:
-        """How a pod is chosen now: `random` in iptables mode, else the IPVS scheduler."""
+        """How a pod is chosen now: the scheduler in IPVS mode, `random` in the others."""
         return self.scheduler if self.mode == "ipvs" else RANDOM
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that this guest can be programmed in."""
+        return available_modes()
 
     @property
     def schedulers(self) -> tuple[str, ...]:
@@ -160,10 +165,11 @@ class Lab:
         """Let kube-proxy work in another mode; `weights` (by pod) are the lab's extension to IPVS mode.
 
         Connections and counters of before stay, as they would on a real node; `reset()` clears them. Raises
-        RequestError for a mode, scheduler or pod that there is not, and the lab stays as it was.
+        RequestError for a mode, scheduler or pod that there is not, CapabilityError for a mode that this
+        guest lacks, and the lab stays as it was.
         """
         before = self.mode, self.scheduler, self.weights
-        self.mode, self.scheduler = known_mode(mode), scheduler
+        self.mode, self.scheduler = _mode_of_this_linux(mode), scheduler
         self.weights = {self._pod_key(name): weight for name, weight in (weights or {}).items()}
         try:
             self._program()
@@ -236,9 +242,10 @@ class Lab:
     def reset(self, mode: str = "", scheduler: str = "") -> None:
         """Start over: new namespaces, new rules, no connections; the mode stays where none is given.
 
-        Raises RequestError for a mode that there is not, before anything is taken down.
+        Raises RequestError for a mode that there is not and CapabilityError for one that this guest lacks,
+        before anything is taken down.
         """
-        mode = known_mode(mode or self.mode)
+        mode = _mode_of_this_linux(mode or self.mode)
         self._tear_down()
         self.mode, self.scheduler = mode, scheduler or self.scheduler
         self._build(None)
@@ -289,6 +296,12 @@ class Lab:
     def _pod_key(self, name: str) -> str:
         keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}
         return keys.get(name, name)
+
+
+def _mode_of_this_linux(name: str) -> Mode:
+    mode = known_mode(name)
+    require_mode(mode)
+    return mode
 
 
 def require_guest() -> None:

@@ -111,14 +111,15 @@ class AlgorithmChooser:
 
 def choose_algorithm(lab: Lab, service: str = "", connections: int = 300) -> AlgorithmChooser:
     """Return the control for one Service port of a lab: every algorithm of the guest, each in a fresh lab."""
-    choices = [("iptables", "random"), *(("ipvs", scheduler) for scheduler in lab.schedulers)]
+    at_random = [(mode, "random") for mode in lab.modes if mode != "ipvs"]
+    choices = [*at_random, *(("ipvs", scheduler) for scheduler in lab.schedulers)]
 
     def measure(mode: str, scheduler: str, connections: int) -> Chart:
         lab.reset(mode, scheduler if mode == "ipvs" else "")
         return show_distribution(lab.measure(service, connections=connections))
 
     def in_python(mode: str, scheduler: str, connections: int) -> str:
-        fresh = f'lab.reset("{mode}")' if mode == "iptables" else f'lab.reset("{mode}", "{scheduler}")'
+        fresh = f'lab.reset("{mode}", "{scheduler}")' if mode == "ipvs" else f'lab.reset("{mode}")'
         return f'{fresh}; show_distribution(lab.measure("{service}", connections={connections}))'
 
     return AlgorithmChooser(measure, in_python, choices, connections)

@@ -39,8 +39,8 @@ machine's page. In virtual time latencies are made of modelled delays alone (ser
 delays) and the kernel's own cost does not show.
 
 Scale. | A few hundred connections to a handful of pods say little about thousands of Services: there
-iptables walks a longer list for each new connection and IPVS does not. With so few Services most of a
-connection's time is spent on everything but the choice of a pod.
+iptables walks a longer list for each new connection; nftables and IPVS look the Service up in one step. With
+so few Services most of a connection's time is spent on everything but the choice of a pod.
 
 Weights. | kube-proxy gives every endpoint the weight 1 (or 0 when it must drain). Other weights, where this
 page shows them, are the lab's own extension, so that weighted algorithms have something to weigh.

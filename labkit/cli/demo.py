@@ -27,7 +27,7 @@ def demo(
         list[str] | None, typer.Argument(help="Kubernetes manifests, or the names of shipped labs.")
     ] = None,
     algorithms: Annotated[
-        str, typer.Option(help="iptables and IPVS schedulers, comma-separated: iptables,rr,wlc.")
+        str, typer.Option(help="Modes and IPVS schedulers, comma-separated: iptables,nftables,rr,wlc.")
     ] = "",
     connections: Annotated[int, typer.Option(help="How many, to each Service port under each.", min=1)] = 300,
     seed: Annotated[int, typer.Option(help="The same seed sends the same traffic.")] = 1,
@@ -40,8 +40,9 @@ def demo(
 ) -> None:
     """Build the lab, send the same traffic under every algorithm, and compare.
 
-    Without a manifest: a shipped lab of four unequal pods, in iptables mode and with every IPVS scheduler of
-    the guest. With manifests: every Service port in them, in iptables mode and in IPVS mode (rr).
+    Without a manifest: a shipped lab of four unequal pods, in iptables mode, in nftables mode where the guest
+    has nf_tables, and with every IPVS scheduler of the guest. With manifests: every Service port in them, in
+    every mode of the guest (IPVS: rr).
     """
     from labkit.guest.rerun import rerun_inside
     from labkit.spec.cluster import read_manifests
@@ -65,11 +66,11 @@ def _measure(
 
     with progress_display("labkit demo") as on_progress, Lab.open(*names, on_progress=on_progress) as lab:
         if algorithms:
-            chosen = comparison.parse_algorithms(algorithms, lab.schedulers)
+            chosen = comparison.parse_algorithms(algorithms, lab.modes, lab.schedulers)
         elif all_schedulers:
-            chosen = comparison.every_algorithm(lab.schedulers)
+            chosen = comparison.every_algorithm(lab.modes, lab.schedulers)
         else:
-            chosen = comparison.both_modes()
+            chosen = comparison.every_mode(lab.modes)
         return comparison.compare(lab, chosen, connections, seed, on_progress)
 
 

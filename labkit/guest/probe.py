@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.guest import syscalls
@@ -29,6 +30,22 @@ _RTM_NEWLINK, _RTM_NEWQDISC = 16, 36
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 1, 4, 0x400
 _TCA_KIND, _TCA_OPTIONS, _TC_H_ROOT = 1, 2, 0xFFFFFFFF
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
+# What kube-proxy's nftables mode is made of; each expression is a module, or a choice when a Linux was built.
+_NFT_RULES = """
+add table ip probe
+add set ip probe clients { type ipv4_addr ; flags dynamic,timeout ; timeout 60s ; }
+add map ip probe services { type ipv4_addr . inet_proto . inet_service : verdict ; }
+add chain ip probe endpoint
+add rule ip probe endpoint update @clients { ip saddr }
+add rule ip probe endpoint meta l4proto tcp dnat to 192.0.2.1:80
+add chain ip probe nat { type nat hook prerouting priority -100 ; }
+add rule ip probe nat ip daddr . meta l4proto . th dport vmap @services
+add rule ip probe nat fib daddr type local numgen random mod 1 vmap { 0 : goto endpoint }
+add chain ip probe after { type nat hook postrouting priority 100 ; }
+add rule ip probe after mark set mark xor 0x4000 masquerade fully-random
+add chain ip probe filter { type filter hook input priority -110 ; }
+add rule ip probe filter ct state new reject
+"""
 _TOOLS = {
     "iptables-legacy": "iptables",
     "ip": "iproute2",
@@ -66,7 +83,7 @@ def read_capabilities() -> Capabilities:
         iptables_legacy=_works("iptables-legacy", "-t", "nat", "-A", "OUTPUT", "-m", "statistic",
                                "--mode", "random", "--probability", "0.5", "-j", "RETURN"),
         ipset=_works("ipset", "create", "probe", "hash:ip,port"),
-        nf_tables=_works("nft", "add", "table", "ip", "probe"),
+        nf_tables=takes_nftables(),
         trace=_works("iptables-legacy", "-t", "raw", "-A", "PREROUTING", "-j", "TRACE"),
         missing_tools=missing_tools(),
     )  # fmt: skip
@@ -139,6 +156,12 @@ def takes_scheduler(name: str) -> bool:
     return True
 
 
+@cache
+def takes_nftables() -> bool:
+    """Return whether this Linux takes rules as kube-proxy's nftables mode has them; they are not put in."""
+    return _works("nft", "--check", "--file", "-", given=_NFT_RULES)
+
+
 def makes_link(kind: str) -> bool:
     """Make an interface of that kind in this network namespace and return whether that worked."""
     link_info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, kind.encode()))
@@ -167,11 +190,12 @@ def _attribute(type_: int, value: bytes) -> bytes:
     return struct.pack("=HH", length, type_) + value + bytes(-length % 4)
 
 
-def _works(*argv: str) -> bool:
+def _works(*argv: str, given: str = "") -> bool:
     try:
-        return subprocess.run(argv, capture_output=True, check=False, timeout=20).returncode == 0
+        done = subprocess.run(argv, input=given.encode(), capture_output=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

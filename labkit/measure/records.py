@@ -57,7 +57,7 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One Service under one mode and algorithm: `random` in iptables mode, else the IPVS scheduler's name.
+    """One Service under one mode and algorithm: in IPVS mode the scheduler's name, else `random`.
 
     `p_value` is that of a chi-square test of `answers` against `expected_share`; both are None where there is
     nothing to expect or to test. `lost_stamps` counts packets whose stamps the taps had no room for.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from labkit.proxy.nftables_service import service_statements
-from labkit.proxy.nftables_statements import ADDRESS_MAP, PORT_MAP, Statement, add, emptied_chain, rule
+from labkit.proxy.nftables_statements import ADDRESS_MAP, PORT_MAP, Kind, Statement, add, emptied_chain, rule
 from labkit.proxy.services import forwarded_ports
 from labkit.proxy.settings import LOOPBACK, NodeSettings, nftables_settings
 
@@ -48,7 +48,7 @@ _JUMPS = (
 )
 _BY_ADDRESS = "ip daddr . meta l4proto . th dport vmap"
 _BY_PORT = "meta l4proto . th dport vmap"
-_REFILLED = (
+_REFILLED: tuple[tuple[Kind, str], ...] = (
     ("set", "cluster-ips"),
     ("map", "firewall-ips"),
     ("map", "no-endpoint-services"),

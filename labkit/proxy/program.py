@@ -1,21 +1,26 @@
 """Put a plan into a namespace, take it out again, and read back what it has counted.
 
-`apply_*` reach the plan from any state, the other mode's included; applying a plan twice changes nothing.
+`apply_*` reach the plan from any state, the other modes' included; applying a plan twice changes nothing.
 `clear` leaves what is not kube-proxy's, and sysctls, which kube-proxy does not take back either.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from labkit.errors import ProgramError, RequestError
+from labkit.errors import CapabilityError, ProgramError, RequestError
+from labkit.guest.probe import takes_nftables
 from labkit.proxy.ipvs import IpvsPlan, VirtualServer
 from labkit.proxy.ipvs_changes import plan_changes
 from labkit.proxy.ipvs_messages import Change, Command
 from labkit.proxy.ipvs_netlink import IpvsSocket
+from labkit.proxy.nftables import NftablesPlan
+from labkit.proxy.plans import MODES, Mode
 from labkit.proxy.program_device import apply_addresses, delete_device, has_device
+from labkit.proxy.program_nft import apply_transaction, delete_table
 from labkit.proxy.program_sets import apply_sets, destroy_sets, read_sets, refill_sets
 from labkit.proxy.program_tables import apply_tables, read_tables
 
@@ -37,26 +42,41 @@ Counts = dict[str, dict[str, int]]
 
 
 def apply_plan(plan: Plan, namespace: Namespace, backend: Backend) -> None:
-    """Make the namespace what `plan` says; errors as for `apply_iptables` and `apply_ipvs`."""
+    """Make the namespace what `plan` says; errors as for the `apply_` of its mode."""
     if isinstance(plan, IpvsPlan):
         apply_ipvs(plan, namespace, backend)
+    elif isinstance(plan, NftablesPlan):
+        apply_nftables(plan, namespace, backend)
     else:
         apply_iptables(plan, namespace, backend)
 
 
 def apply_iptables(plan: IptablesPlan, namespace: Namespace, backend: Backend) -> None:
-    """Program iptables mode; what IPVS mode left behind goes.
+    """Program iptables mode; what another mode left behind goes.
 
     Raises ProgramError with the failing line and the guest's words; the rules from before are in force then.
     """
     _write_sysctls(plan, namespace)
     apply_tables(namespace, backend, plan.tables, plan.jumps, canary_tables=("mangle", "nat", "filter"))
+    delete_table(namespace)
+    if has_device(namespace):
+        _clear_ipvs(namespace, ())
+
+
+def apply_nftables(plan: NftablesPlan, namespace: Namespace, backend: Backend) -> None:
+    """Program nftables mode; what another mode left behind goes. Other nftables tables stay as they are.
+
+    Raises ProgramError with the failing line and nft's words; the rules from before are in force then.
+    """
+    _write_sysctls(plan, namespace)
+    apply_transaction(namespace, plan.transaction)
+    apply_tables(namespace, backend, (), ())
     if has_device(namespace):
         _clear_ipvs(namespace, ())
 
 
 def apply_ipvs(plan: IpvsPlan, namespace: Namespace, backend: Backend) -> None:
-    """Program IPVS mode; what iptables mode left behind goes.
+    """Program IPVS mode; what another mode left behind goes.
 
     Raises RequestError for a scheduler that the guest lacks, before anything is written, and ProgramError for
     whatever else it refuses; the rules from before are in force then.
@@ -80,11 +100,13 @@ def apply_ipvs(plan: IpvsPlan, namespace: Namespace, backend: Backend) -> None:
         )
         if plan.timeouts.any:
             ipvs.set_timeouts(plan.timeouts)
+    delete_table(namespace)
 
 
 def clear(namespace: Namespace, backend: Backend, excluded_cidrs: Iterable[str] = ()) -> None:
-    """Remove all that kube-proxy made, in either mode; virtual servers in `excluded_cidrs` stay."""
+    """Remove all that kube-proxy made, in any mode; virtual servers in `excluded_cidrs` stay."""
     apply_tables(namespace, backend, (), ())
+    delete_table(namespace)
     if has_device(namespace):
         _clear_ipvs(namespace, excluded_cidrs)
 
@@ -101,14 +123,35 @@ def available_schedulers(namespace: Namespace) -> tuple[str, ...]:
         return tuple(name for name in SCHEDULERS if _accepts(ipvs, name))
 
 
+def available_modes() -> tuple[Mode, ...]:
+    """Return the modes that this Linux can be programmed in: all but nftables where nf_tables is missing."""
+    return tuple(mode for mode in MODES if mode != "nftables" or takes_nftables())
+
+
+def require_mode(mode: Mode) -> None:
+    """Raise CapabilityError where this Linux cannot be programmed in `mode`; nothing is changed."""
+    if mode not in available_modes():
+        raise CapabilityError(
+            "nftables mode cannot run here: this Linux lacks nf_tables for IPv4, or the program nft",
+            where=f"Linux {platform.release()}",
+            todo="use iptables or ipvs mode, or a guest that `labkit doctor` says has nf_tables",
+        )
+
+
 def read_counts(plan: Plan, namespace: Namespace, backend: Backend) -> Counts:
     """Return how many new connections each endpoint of each service port has been given.
 
     In iptables mode they are the packets of the endpoints' DNAT rules, which see the first packet of a
     connection only and begin again at 0 whenever their chain is written. In IPVS mode they are the real
     servers' connections, over all addresses of the service port, as of the guest's last reckoning: it adds
-    them up every two seconds.
+    them up every two seconds. In nftables mode nobody counts: RequestError.
     """
+    if isinstance(plan, NftablesPlan):
+        raise RequestError(
+            "kube-proxy's nftables rules count nothing",
+            where=f"node {plan.node}",
+            todo="ask who answered (lab.measure), or connection tracking: conntrack -L",
+        )
     if isinstance(plan, IpvsPlan):
         return _count_connections(plan, read_virtual_servers(namespace))
     return _count_translations(plan, read_tables(namespace, backend))

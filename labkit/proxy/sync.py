@@ -60,7 +60,8 @@ class Proxier:
     def counts(self) -> Counts:
         """Return how many new connections each endpoint of each service port has been given on this node.
 
-        In IPVS mode the guest adds them up every two seconds: they may be that old.
+        In IPVS mode the guest adds them up every two seconds: they may be that old. Raises RequestError in
+        nftables mode, whose rules have no counters.
         """
         return read_counts(self.plan, self.namespace, self.backend)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -9,6 +10,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nft_model import element_key, run_transaction
 from proxy_clusters import NODE, elsewhere, here, slice_of
 
 from labkit.proxy.extension import Extension
@@ -17,11 +19,13 @@ from labkit.proxy.ipvs import plan_ipvs
 from labkit.proxy.ipvs_changes import plan_changes
 from labkit.proxy.ipvs_messages import Command
 from labkit.proxy.merge import is_own_chain, merge_text
+from labkit.proxy.nftables import plan_nftables
+from labkit.proxy.nftables_statements import render_transaction
 from labkit.proxy.plans import MODES, plan_node
 from labkit.proxy.restore import parse_save, split_rule
 from labkit.proxy.rules import CountedChain, CountedRule, CountedTable, undeclared_targets
 from labkit.spec.model import ClusterSpec, LoadBalancerIngress, Service, ServicePort
-from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, ProxyConfig
+from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, NftablesConfig, ProxyConfig
 
 quick = settings(max_examples=25, deadline=None)
 policies = st.sampled_from(["Cluster", "Local"])
@@ -79,17 +83,19 @@ def clusters(draw):
 configs = st.builds(
     ProxyConfig,
     cluster_cidr=st.sampled_from(["", "10.244.0.0/16"]),
-    node_port_addresses=st.sampled_from([(), ("172.18.0.0/16",), ("127.0.0.0/8",)]),
+    node_port_addresses=st.sampled_from([(), ("172.18.0.0/16",), ("127.0.0.0/8",), ("0.0.0.0/0",)]),
     iptables=st.builds(IptablesConfig, masquerade_all=st.booleans(), localhost_node_ports=st.booleans()),
+    nftables=st.builds(NftablesConfig, masquerade_all=st.booleans()),
     ipvs=st.builds(IpvsConfig, scheduler=st.sampled_from(["", "lc", "mh"])),
 )
 modes = st.sampled_from(MODES)
+modes_with_iptables = st.sampled_from(["iptables", "ipvs"])
 weights = st.dictionaries(st.integers(1, 12).map("10.244.1.{}".format), st.integers(0, 9))
 extensions = st.builds(Extension, weights=weights)
 
 
 @quick
-@given(clusters(), configs, modes)
+@given(clusters(), configs, modes_with_iptables)
 def test_every_chain_jumped_to_is_declared(cluster, config, mode):
     plan = plan_node(mode, cluster, NODE, config)
     for table in plan.tables:
@@ -126,6 +132,84 @@ def test_every_endpoint_of_a_chain_is_equally_likely(cluster, config):
             left *= 1 - chance
         assert left == 0
         assert all(abs(share - Fraction(1, len(choices))) < Fraction(1, 10**8) for share in shares)
+
+
+def nft_ruleset(cluster, config):
+    """Return what nftables mode makes of an empty ruleset, refusing what nft refuses."""
+    return run_transaction(render_transaction(plan_nftables(cluster, NODE, config).transaction))
+
+
+@quick
+@given(clusters(), configs)
+def test_in_nftables_mode_nothing_is_named_before_it_is_there_and_nothing_is_out_of_reach(cluster, config):
+    ruleset = nft_ruleset(cluster, config)  # refuses what names a chain or set that is not there yet
+    named = {
+        name
+        for texts in (*(rules for _, rules in ruleset.chains.values()), *map(ruleset.elements, ruleset.sets))
+        for text in texts
+        for name in re.findall(r"(?:jump |goto |@)([^\s,}]+)", text)
+    }
+    hooked = {name for name, (hook, _) in ruleset.chains.items() if hook}
+    may_be_unused = {"reject-chain", "mark-for-masquerade"}
+    local_policy_leaves = {name for name in ruleset.chains if name.startswith(("service-", "local-"))}
+    assert set(ruleset.chains) - hooked - may_be_unused - local_policy_leaves <= named
+    assert set(ruleset.sets) - {"cluster-ips", "nodeport-ips"} <= named
+    assert all(len(name) <= 255 for name in (*ruleset.chains, *ruleset.sets))
+
+
+@quick
+@given(clusters(), configs)
+def test_in_nftables_mode_keys_are_distinct_and_every_choice_has_its_number(cluster, config):
+    ruleset = nft_ruleset(cluster, config)
+    for name in ruleset.sets:
+        keys = [element_key(element) for element in ruleset.elements(name)]
+        assert len(keys) == len(set(keys))
+    choices = [rule for _, rules in ruleset.chains.values() for rule in rules if rule.startswith("numgen")]
+    for rule in choices:
+        count = int(re.search(r"mod (\d+)", rule)[1])
+        numbered = re.findall(r"(\d+) : goto (\S+)", rule)
+        assert [int(number) for number, _ in numbered] == list(range(count))
+        assert len({chain for _, chain in numbered}) == count > 0
+
+
+@quick
+@given(clusters(), configs)
+def test_applying_a_transaction_to_what_it_made_changes_nothing(cluster, config):
+    text = render_transaction(plan_nftables(cluster, NODE, config).transaction)
+    once = run_transaction(text)
+    before = once.sections()
+    assert run_transaction(text, once).sections() == before
+
+
+@quick
+@given(clusters(), configs)
+def test_nftables_mode_sends_a_cluster_ip_where_iptables_mode_does(cluster, config):
+    iptables, ruleset = plan_iptables(cluster, NODE, config), nft_ruleset(cluster, config)
+    nat = iptables.tables[1].chains
+    for service in cluster.services:
+        for port in service.ports:
+            to = (f"-p {port.protocol.lower()}", f"-d {service.cluster_ip} --dport {port.port} ")
+            chains = {rule[-1] for rule in nat["KUBE-SERVICES"] if all(one in " ".join(rule) for one in to)}
+            wanted = {
+                iptables.endpoint_chains[rule[-1]][1]
+                for chain in chains
+                for rule in nat[chain]
+                if rule[-1] in iptables.endpoint_chains
+            }
+            key = f"{service.cluster_ip} . {port.protocol.lower()} . {port.port}"
+            led = [one for one in ruleset.elements("service-ips") if element_key(one) == key]
+            refused = [one for one in ruleset.elements("no-endpoint-services") if element_key(one) == key]
+            assert len(led) + len(refused) == 1
+            found = {
+                rule.rpartition("dnat to ")[2]
+                for one in led
+                for choice in ruleset.chains[one.partition("goto ")[2]][1]
+                if choice.startswith("numgen")
+                for chain in re.findall(r"\d+ : goto (\S+)", choice)
+                for rule in ruleset.chains[chain][1]
+                if "dnat" in rule
+            }
+            assert found == wanted
 
 
 @quick
@@ -174,7 +258,7 @@ Model = dict[str, dict[str, list[tuple[str, ...]]]]
 
 
 @quick
-@given(clusters(), clusters(), configs, configs, modes, modes)
+@given(clusters(), clusters(), configs, configs, modes_with_iptables, modes_with_iptables)
 def test_merging_from_any_state_gives_what_merging_from_nothing_gives(
     first, second, one, other, former, latter
 ):
@@ -187,7 +271,7 @@ def test_merging_from_any_state_gives_what_merging_from_nothing_gives(
 
 
 @quick
-@given(clusters(), configs, modes)
+@given(clusters(), configs, modes_with_iptables)
 def test_clearing_leaves_what_was_there_before(cluster, config, mode):
     start = model_of(FOREIGN)
     programmed = restored(start, plan_node(mode, cluster, NODE, config))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nft_model import run_transaction
 
-from labkit.proxy.plans import find_node, plan_node
+from labkit.proxy.plans import MODES, find_node, plan_node
 from labkit.proxy.printing import plan_document
 from labkit.spec.cluster import read_cluster
 from labkit.spec.documents import Text
@@ -21,7 +22,7 @@ SHARED = {
 Sections = dict[str, list[str]]
 
 
-@pytest.mark.parametrize("mode", ["iptables", "ipvs"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES)
 def test_a_plan_is_what_kube_proxy_programmed(case, mode):
     _, config, objects = (GOLDEN / f"{case}.in").read_text().split("---\n", 2)
@@ -52,6 +53,9 @@ def read_sections(name: str) -> Sections:
 
 
 def document_sections(document: dict) -> Sections:
+    if document["mode"] == "nftables":
+        assert document["sysctls"] == []
+        return run_transaction(document["nft"]).sections()
     sections = {"sysctls": sorted(document["sysctls"]), "jumps": document["jumps"]}
     for line in document["restore"].splitlines():
         if line.startswith("*"):

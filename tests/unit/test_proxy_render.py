@@ -59,6 +59,9 @@ def test_json_has_the_keys_of_the_mode(render):
     }
     status, out, _ = render("--mode", "iptables", "--format", "json")
     assert (status, list(json.loads(out))) == (0, ["kube_proxy", "mode", "sysctls", "jumps", "restore"])
+    status, out, _ = render("--mode", "nftables", "--format", "json")
+    assert (status, list(json.loads(out))) == (0, ["kube_proxy", "mode", "sysctls", "nft"])
+    assert json.loads(out)["nft"].startswith("add table ip kube-proxy\n")
 
 
 def test_the_node_is_the_first_one_unless_named(render, tmp_path):
@@ -77,6 +80,8 @@ def test_the_node_is_the_first_one_unless_named(render, tmp_path):
 def test_without_a_configuration_the_clusters_pods_are_known(render, tmp_path):
     _, out, _ = render("--mode", "iptables")
     assert "! -s 10.244.0.0/16 -j KUBE-MARK-MASQ" not in out  # no endpoints, so no chain of the Service
+    _, out, _ = render("--mode", "nftables")
+    assert "nft -f - <<'END'\nadd table ip kube-proxy\n" in out
     _, out, _ = render("--mode", "ipvs")
     assert "dst,dst ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ" in out
 
@@ -84,7 +89,6 @@ def test_without_a_configuration_the_clusters_pods_are_known(render, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--mode", "nftables"), "nftables mode cannot be planned yet"),
         (("--mode", "userspace"), "kube-proxy has no mode 'userspace'"),
         (("--mode", "ipvs", "--node", "third"), "the cluster has no node third"),
     ],

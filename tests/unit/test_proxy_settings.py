@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from nft_model import run_transaction
 from proxy_clusters import NODE, cluster, here, load_balancer, service, slice_of
 
 from labkit.proxy.iptables import plan_iptables
 from labkit.proxy.ipvs import IpvsTimeouts, plan_ipvs
+from labkit.proxy.nftables import plan_nftables
+from labkit.proxy.nftables_statements import render_transaction
 from labkit.proxy.restore import render_restore
 from labkit.proxy.settings import node_settings
-from labkit.spec.proxyconfig import ConntrackConfig, DetectLocal, IptablesConfig, IpvsConfig, ProxyConfig
+from labkit.spec.proxyconfig import (
+    ConntrackConfig,
+    DetectLocal,
+    IptablesConfig,
+    IpvsConfig,
+    NftablesConfig,
+    ProxyConfig,
+)
 
 WEB = cluster(load_balancer(), slice_of(here(2)))
+
+
+def nft_rules(config, beginning, addresses=(), cluster=WEB):
+    """Return the rules of the chain of that name, or of the one Service's whose name begins so."""
+    text = render_transaction(plan_nftables(cluster, NODE, config, addresses).transaction)
+    chains = run_transaction(text).chains
+    (name,) = [one for one in chains if one == beginning or (one.startswith(beginning) and "/" in one)]
+    return chains[name][1]
 
 
 def chain(plan, table, name):
@@ -26,6 +44,82 @@ def test_the_masquerade_bit_decides_the_mark_in_both_modes():
     for plan in (plan_iptables(WEB, NODE, config), plan_ipvs(WEB, NODE, config)):
         assert chain(plan, "nat", "KUBE-MARK-MASQ") == ["-j MARK --or-mark 0x00000020"]
         assert "0x00004000" not in render_restore(plan.tables)
+
+
+def test_nftables_mode_has_a_masquerade_bit_of_its_own():
+    config = ProxyConfig(iptables=IptablesConfig(masquerade_bit=5), nftables=NftablesConfig(masquerade_bit=6))
+    assert nft_rules(config, "mark-for-masquerade") == ["mark set mark or 0x00000040"]
+    assert nft_rules(config, "masquerading") == [
+        "mark and 0x00000040 == 0 return",
+        "mark set mark xor 0x00000040",
+        "masquerade fully-random",
+    ]
+
+
+def test_nftables_mode_has_a_masquerade_all_of_its_own():
+    for iptables, nftables, origin in ((True, False, "ip saddr != 10.0.0.0/8 "), (False, True, "")):
+        config = ProxyConfig(
+            cluster_cidr="10.0.0.0/8",
+            iptables=IptablesConfig(masquerade_all=iptables),
+            nftables=NftablesConfig(masquerade_all=nftables),
+        )
+        first, *_ = nft_rules(config, "service-")
+        assert first == f"ip daddr 10.96.0.10 tcp dport 80 {origin}jump mark-for-masquerade"
+
+
+@pytest.mark.parametrize(
+    ("config", "from_pod", "from_elsewhere"),
+    [
+        (ProxyConfig(cluster_cidr="fd00::/8,10.0.0.0/8"), "ip saddr 10.0.0.0/8", "ip saddr != 10.0.0.0/8"),
+        (ProxyConfig(detect_local_mode="NodeCIDR"), "ip saddr 10.244.1.0/24", "ip saddr != 10.244.1.0/24"),
+        (
+            ProxyConfig(detect_local_mode="BridgeInterface", detect_local=DetectLocal("cni0")),
+            "iif cni0",
+            "iif != cni0",
+        ),
+        (
+            ProxyConfig(detect_local_mode="InterfaceNamePrefix", detect_local=DetectLocal("", "veth")),
+            "iif veth*",
+            "iif != veth*",
+        ),
+        (ProxyConfig(), "", ""),
+    ],
+)
+def test_a_local_detector_says_in_nftables_words_who_is_a_pod(config, from_pod, from_elsewhere):
+    local = cluster(load_balancer(external_policy="Local"), slice_of(here(2)))
+    marked = [rule for rule in nft_rules(config, "service-", cluster=local) if "mark-for-masq" in rule]
+    short_cuts = [rule for rule in nft_rules(config, "external-", cluster=local) if "pod traffic" in rule]
+    if not from_pod:
+        assert (marked, short_cuts) == ([], [])
+        return
+    assert marked == [f"ip daddr 10.96.0.10 tcp dport 80 {from_elsewhere} jump mark-for-masquerade"]
+    (short_cut,) = short_cuts
+    assert short_cut.startswith(f"{from_pod} goto service-")
+
+
+def test_in_nftables_mode_a_nodes_main_address_alone_serves_node_ports_unless_others_are_chosen():
+    addresses = ("172.18.0.2", "10.244.1.1")
+    for chosen, expected in (
+        ((), ["172.18.0.2"]),
+        (("fd00::/8",), ["172.18.0.2"]),
+        (("10.0.0.0/8", "172.18.0.0/16"), ["10.244.1.1", "172.18.0.2"]),
+        (("127.0.0.0/8",), []),
+    ):
+        plan = plan_nftables(WEB, NODE, ProxyConfig(node_port_addresses=chosen), addresses)
+        ruleset = run_transaction(render_transaction(plan.transaction))
+        assert sorted(ruleset.elements("nodeport-ips")) == expected
+    bound = plan_nftables(WEB, NODE, ProxyConfig(bind_address="172.18.0.9"))
+    assert run_transaction(render_transaction(bound.transaction)).elements("nodeport-ips") == ["172.18.0.9"]
+
+
+def test_a_long_name_is_cut_in_nftables_mode():
+    long = "x" * 120
+    one = replace(service(), name=long, ports=(replace(service().ports[0], name=long),))
+    slices = replace(slice_of(here(2), name=long, port=long))
+    plan = plan_nftables(cluster(one, slices), NODE, ProxyConfig())
+    names = {one.name for one in plan.transaction if one.name.startswith(("service-", "endpoint-"))}
+    ends = {name.partition("-")[2] for name in names if name not in {"service-ips", "service-nodeports"}}
+    assert {(len(end), end[-3:]) for end in ends if long in end} == {(240, "...")}
 
 
 def test_masquerade_all_asks_nobody_where_traffic_comes_from():
@@ -117,6 +211,7 @@ def test_a_tolerant_conntrack_keeps_packets_out_of_window():
     assert "-m conntrack --ctstate INVALID -j DROP" in chain(strict, "filter", "KUBE-FORWARD")
     assert "-m conntrack --ctstate INVALID -j DROP" not in chain(tolerant, "filter", "KUBE-FORWARD")
     assert tolerant.sysctls["net/netfilter/nf_conntrack_tcp_be_liberal"] == "1"
+    assert plan_nftables(WEB, NODE, config).sysctls == {"net/netfilter/nf_conntrack_tcp_be_liberal": "1"}
 
 
 def test_in_a_large_cluster_endpoints_rules_carry_no_comments():

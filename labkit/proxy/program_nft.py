@@ -1,0 +1,131 @@
+"""kube-proxy's nftables table in a namespace: made what a plan says in one transaction, read, removed.
+
+The transaction begins by deleting the table, so that nothing of a former plan can stay; packets see the old
+rules or the new ones and nothing between. What affinity sets remember is carried over, except for clients
+that come in the instant between reading and writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProgramError
+from labkit.fabric.netlink import NLM_F_REQUEST, attribute
+from labkit.proxy.nftables_statements import TABLE, Statement, add, render_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from labkit.fabric.namespace import Namespace
+
+_AFRESH = (add("table", ""), Statement("delete", "table", ""))
+_REFUSAL = re.compile(r"^\S*?(\d+):\d+(?:-\d+)?: Error: (.*)$", re.MULTILINE)
+_TIMEOUT = re.compile(r"timeout (\d+)s")
+_AFFINITY = "affinity-"
+_NETFILTER, _NEW_TABLE, _GET_TABLE, _TABLE_NAME = 12, 10 << 8, 10 << 8 | 1, 1  # nf_tables.h
+_HEAD = struct.Struct("=IHHII")
+_FAMILY_HEAD = struct.Struct("=BBH")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTable:
+    """The table `ip kube-proxy` as the guest holds it.
+
+    `rules` counts them by chain, `elements` by set or map; `sticky` has, by affinity set, the seconds for
+    which each client is still remembered.
+    """
+
+    rules: Mapping[str, int]
+    elements: Mapping[str, int]
+    sticky: Mapping[str, Mapping[str, int]]
+
+
+def has_table(namespace: Namespace) -> bool:
+    """Return whether the namespace has a table `ip kube-proxy`; asked without starting a process."""
+    return namespace.run(_table_is_there)
+
+
+def read_table(namespace: Namespace) -> HeldTable:
+    """Return kube-proxy's table as the guest holds it; an empty one if there is none."""
+    if not has_table(namespace):
+        return HeldTable({}, {}, {})
+    done = namespace.command(["nft", "-j", "list", "table", "ip", TABLE])
+    if done.status:
+        raise ProgramError(f"the table cannot be read: {done.stderr.strip()}", where=namespace.name)
+    rules: dict[str, int] = {}
+    elements: dict[str, int] = {}
+    sticky: dict[str, dict[str, int]] = {}
+    for kind, value in (pair for one in json.loads(done.stdout)["nftables"] for pair in one.items()):
+        if kind == "chain":
+            rules.setdefault(value["name"], 0)
+        elif kind == "rule":
+            rules[value["chain"]] = rules.get(value["chain"], 0) + 1
+        elif kind in {"set", "map"}:
+            elements[value["name"]] = len(value.get("elem", ()))
+            if value["name"].startswith(_AFFINITY):
+                sticky[value["name"]] = _clients(value.get("elem", ()))
+    return HeldTable(rules, elements, sticky)
+
+
+def apply_transaction(namespace: Namespace, transaction: Sequence[Statement]) -> None:
+    """Make the table what `transaction` makes of an empty one; other tables are not touched.
+
+    Raises ProgramError with the failing line and nft's own words; the rules from before are in force then.
+    """
+    sticky = read_table(namespace).sticky
+    statements = (*_AFRESH, *transaction, *_remembered(transaction, sticky))
+    done = namespace.command(["nft", "-f", "-"], stdin=render_transaction(statements))
+    if done.status == 0:
+        return
+    refused = _REFUSAL.search(done.stderr)
+    if not refused:
+        raise ProgramError(_refused_because(done.stderr.strip()), where=namespace.name)
+    number = int(refused[1])
+    raise ProgramError(
+        _refused_because(refused[2]),
+        where=f"{namespace.name}, line {number - len(_AFRESH)}: {statements[number - 1].line}",
+        todo="correct that rule, or what it names; `labkit doctor` tells what this Linux has",
+    )
+
+
+def delete_table(namespace: Namespace) -> None:
+    """Remove kube-proxy's table with all that is in it, if it is there."""
+    if has_table(namespace):
+        done = namespace.command(["nft", "delete", "table", "ip", TABLE])
+        if done.status:
+            raise ProgramError(f"the table cannot be deleted: {done.stderr.strip()}", where=namespace.name)
+
+
+def _refused_because(words: str) -> str:
+    return f"the guest refused the nftables rules, those from before are in force: {words}"
+
+
+def _clients(elements: Iterable[Any]) -> dict[str, int]:
+    return {one["elem"]["val"]: one["elem"].get("expires", 0) for one in elements}
+
+
+def _remembered(
+    transaction: Iterable[Statement], sticky: Mapping[str, Mapping[str, int]]
+) -> Iterator[Statement]:
+    """Yield the elements that bring back what the affinity sets of `transaction` remembered."""
+    for statement in transaction:
+        if statement.kind == "set" and statement.name in sticky:
+            timeout = _TIMEOUT.search(statement.body)
+            most_s = int(timeout[1]) if timeout else 0
+            for client, left_s in sticky[statement.name].items():
+                if left_s > 0:
+                    yield add("element", statement.name, f"{{ {client} expires {min(left_s, most_s)}s }}")
+
+
+def _table_is_there() -> bool:
+    body = _FAMILY_HEAD.pack(socket.AF_INET, 0, 0) + attribute(_TABLE_NAME, TABLE.encode() + b"\0")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as netfilter:
+        netfilter.send(_HEAD.pack(_HEAD.size + len(body), _GET_TABLE, NLM_F_REQUEST, 1, 0) + body)
+        _, kind, *_ = _HEAD.unpack_from(netfilter.recv(4096))
+    # The answer is the table, or an error: there is none, or this Linux has no nf_tables at all.
+    return bool(kind == _NEW_TABLE)
