@@ -3,7 +3,8 @@
 import pytest
 
 from labkit import Lab
-from labkit.errors import BuildError, RequestError
+from labkit.errors import BuildError, CapabilityError, RequestError
+from labkit.guest.probe import takes_nftables
 from labkit.measure.distribution import is_even
 
 WEB_PODS = tuple(f"default/web-{number}" for number in range(1, 5))
@@ -22,8 +23,9 @@ def as_opened(request):
         request.getfixturevalue("lab").switch("iptables")
 
 
-def test_every_connection_is_answered_in_both_modes(lab):
-    for mode in ("iptables", "ipvs"):
+def test_every_connection_is_answered_in_every_mode(lab):
+    assert set(lab.modes) >= {"iptables", "ipvs"}
+    for mode in lab.modes:
         lab.switch(mode)
         result = lab.measure("web", connections=80)
         assert (result.mode, result.answered, result.lost_stamps) == (mode, 80, 0)
@@ -42,10 +44,27 @@ def test_weights_given_by_pod_name_are_kept_to_exactly(lab):
     assert [answers[pod] for pod in WEB_PODS] == [50, 30, 10, 10]
 
 
-def test_chance_alone_explains_iptables_choices(lab):
-    result = lab.measure("web", connections=400)
-    assert result.p_value is not None
-    assert result.p_value > 1e-6
+def test_chance_alone_explains_iptables_and_nftables_choices(lab):
+    for mode in set(lab.modes) - {"ipvs"}:
+        lab.switch(mode)
+        result = lab.measure("web", connections=400)
+        assert (result.mode, result.algorithm) == (mode, "random")
+        assert result.p_value is not None
+        assert result.p_value > 1e-6
+
+
+@pytest.mark.skipif(takes_nftables(), reason="this Linux has nf_tables for IPv4")
+def test_a_mode_that_this_linux_lacks_is_refused_and_nothing_changes(lab, nothing_left):
+    assert "nftables" not in lab.modes
+    before = repr(lab)
+    for ask in (lab.switch, lab.reset):
+        with pytest.raises(CapabilityError, match="nf_tables") as refused:
+            ask("nftables")
+        assert refused.value.todo
+        assert repr(lab) == before
+    with pytest.raises(CapabilityError):
+        Lab.open("web", mode="nftables")
+    assert lab.measure("web", connections=8).answered == 8
 
 
 def test_every_scheduler_of_the_guest_answers(lab):
@@ -67,7 +86,7 @@ def test_a_client_outside_reaches_a_node_port_and_no_cluster_ip(lab):
 
 def test_a_pod_reaches_itself_through_its_service(lab):
     """Hairpin: with all other pods dead, what web-1 calls is web-1."""
-    for mode in ("iptables", "ipvs"):
+    for mode in lab.modes:
         lab.switch(mode)
         answers = [
             lab.pods["web-1"].command(["curl", "-s", "-m", "3", "http://10.96.0.10"]).stdout
@@ -82,7 +101,7 @@ def test_a_pod_reaches_itself_through_its_service(lab):
 def test_a_packet_made_with_scapy_is_answered_from_the_service_s_address(lab):
     from scapy.layers.inet import IP, TCP
 
-    for mode in ("iptables", "ipvs"):
+    for mode in lab.modes:
         lab.switch(mode)
         answer = lab.send(IP(dst="10.96.0.10") / TCP(sport=5555, dport=80, flags="S"))
         assert (answer[IP].src, str(answer[TCP].flags)) == ("10.96.0.10", "SA")

@@ -10,14 +10,17 @@ from proxy_clusters import NODE, cluster, elsewhere, here, load_balancer, servic
 
 from labkit.errors import ProgramError, RequestError
 from labkit.fabric.namespace import Namespace
+from labkit.guest.probe import takes_nftables
 from labkit.proxy.extension import lab_extension
 from labkit.proxy.iptables import plan_iptables
 from labkit.proxy.ipvs import plan_ipvs
 from labkit.proxy.ipvs_changes import plan_changes
 from labkit.proxy.ipvs_netlink import IpvsSocket
+from labkit.proxy.nftables import plan_nftables
 from labkit.proxy.printing import plan_script
 from labkit.proxy.program import apply_plan, available_schedulers, clear, read_virtual_servers
 from labkit.proxy.program_device import read_bound_addresses
+from labkit.proxy.program_nft import read_table
 from labkit.proxy.program_sets import read_sets
 from labkit.proxy.program_tables import find_backend, read_tables
 from labkit.proxy.rules import Table
@@ -71,6 +74,7 @@ def everything(node, backend):
             if (rules := [one.rule for one in chain.rules]) or name.startswith("KUBE-")
         },
         "sets": read_sets(node),
+        "nftables": read_table(node),
         "addresses": set(read_bound_addresses(node)),
         "servers": {
             one.server.key: (one.server.scheduler, one.server.flags, frozenset(one.server.real_servers))
@@ -141,13 +145,16 @@ def test_any_order_of_plans_ends_in_the_last_one(node, backend):
         plan_ipvs(RICH, NODE, CONFIG),
         plan_ipvs(POOR, NODE, replace(CONFIG, ipvs=IpvsConfig(scheduler="lc"))),
         plan_iptables(RICH, NODE, CONFIG),
+        *([plan_nftables(RICH, NODE, CONFIG)] if takes_nftables() else []),
     )
     from_nothing = []
     for plan in plans:
         clear(node, backend)
         apply_plan(plan, node, backend)
         from_nothing.append(everything(node, backend))
-    for number in (2, 0, 0, 1, 1, 2, 1, 0, 2):  # a walk that takes every step from one to another
+    for number in (0, 0, 1, 0, 2, 0, 3, 1, 1, 2, 1, 3, 2, 2, 3, 3, 0):  # every step from one to another
+        if number >= len(plans):
+            continue
         apply_plan(plans[number], node, backend)
         assert everything(node, backend) == from_nothing[number]
 
