@@ -106,7 +106,8 @@ def _print(comparison: Comparison, directory: Path) -> None:
     typer.echo(table.text())
     if comparison.followed:
         typer.echo(f"\n{show_rewriting(comparison.followed)}")
-    typer.echo("\nPackets made with Scapy, in iptables mode:" if comparison.crafted else "")
+    mode = comparison.report.runs[0].mode
+    typer.echo(f"\nPackets made with Scapy, in {mode} mode:" if comparison.crafted else "")
     for crafted in comparison.crafted:
         typer.echo(f"  {crafted.service}: {_crafted_words(crafted)}")
     typer.echo(f"\nThe charts: {directory / REPORT} (the figures: results.json, flows.jsonl beside it)")

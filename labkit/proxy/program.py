@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -130,12 +131,15 @@ def available_modes() -> tuple[Mode, ...]:
 
 def require_mode(mode: Mode) -> None:
     """Raise CapabilityError where this Linux cannot be programmed in `mode`; nothing is changed."""
-    if mode not in available_modes():
-        raise CapabilityError(
-            "nftables mode cannot run here: this Linux lacks nf_tables for IPv4, or the program nft",
-            where=f"Linux {platform.release()}",
-            todo="use iptables or ipvs mode, or a guest that `labkit doctor` says has nf_tables",
-        )
+    if mode in available_modes():
+        return
+    if shutil.which("nft") is None:
+        raise CapabilityError("nftables mode needs the program nft", todo="sudo apt-get install nftables")
+    raise CapabilityError(
+        "nftables mode cannot run here: this Linux has no nf_tables for IPv4",
+        where=f"Linux {platform.release()}",
+        todo="use iptables or ipvs mode, or a Linux of which `labkit doctor` says that it has nf_tables",
+    )
 
 
 def read_counts(plan: Plan, namespace: Namespace, backend: Backend) -> Counts:

@@ -77,8 +77,9 @@ def apply_transaction(namespace: Namespace, transaction: Sequence[Statement]) ->
 
     Raises ProgramError with the failing line and nft's own words; the rules from before are in force then.
     """
-    sticky = read_table(namespace).sticky
-    statements = (*_AFRESH, *transaction, *_remembered(transaction, sticky))
+    sets = [one for one in transaction if one.kind == "set" and one.name.startswith(_AFFINITY)]
+    sticky = read_table(namespace).sticky if sets else {}
+    statements = (*_AFRESH, *transaction, *_remembered(sets, sticky))
     done = namespace.command(["nft", "-f", "-"], stdin=render_transaction(statements))
     if done.status == 0:
         return
@@ -109,17 +110,14 @@ def _clients(elements: Iterable[Any]) -> dict[str, int]:
     return {one["elem"]["val"]: one["elem"].get("expires", 0) for one in elements}
 
 
-def _remembered(
-    transaction: Iterable[Statement], sticky: Mapping[str, Mapping[str, int]]
-) -> Iterator[Statement]:
-    """Yield the elements that bring back what the affinity sets of `transaction` remembered."""
-    for statement in transaction:
-        if statement.kind == "set" and statement.name in sticky:
-            timeout = _TIMEOUT.search(statement.body)
-            most_s = int(timeout[1]) if timeout else 0
-            for client, left_s in sticky[statement.name].items():
-                if left_s > 0:
-                    yield add("element", statement.name, f"{{ {client} expires {min(left_s, most_s)}s }}")
+def _remembered(sets: Iterable[Statement], sticky: Mapping[str, Mapping[str, int]]) -> Iterator[Statement]:
+    """Yield the elements that bring back what the affinity `sets` remembered, for no longer than they do."""
+    for one in sets:
+        timeout = _TIMEOUT.search(one.body)
+        most_s = int(timeout[1]) if timeout else 0
+        for client, left_s in sticky.get(one.name, {}).items():
+            if left_s > 0:
+                yield add("element", one.name, f"{{ {client} expires {min(left_s, most_s)}s }}")
 
 
 def _table_is_there() -> bool:

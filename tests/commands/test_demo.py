@@ -12,6 +12,7 @@ import pytest
 from processes import descendants, wait_for_end
 
 import labkit.measure
+from labkit.errors import CapabilityError
 
 SCHEMAS = Path(labkit.measure.__file__).parent
 PACKAGED_SCHEDULERS = ["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq"]
