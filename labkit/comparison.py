@@ -10,7 +10,7 @@ from labkit.errors import GuestError, RequestError
 from labkit.guest.info import current
 from labkit.measure.experiment import plan_service_targets
 from labkit.measure.records import GuestFacts, Report
-from labkit.proxy.plans import MODES
+from labkit.proxy.plans import MODES, known_mode
 from labkit.proxy.program import require_mode
 from labkit.traffic.workload import Workload
 
@@ -59,24 +59,20 @@ class Comparison:
     crafted: tuple[CraftedTraffic, ...]
 
 
-def parse_algorithms(text: str, modes: Sequence[str], schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
+def parse_algorithms(text: str, schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
     """Return the algorithms that `text` lists: modes' names (ipvs: its default scheduler) or schedulers'.
 
-    `modes` and `schedulers` are those of this guest. Raises CapabilityError for a mode that it lacks and
-    RequestError for a name that is none of all these.
+    `schedulers` are those of this guest. Raises RequestError for a name that is none of these.
     """
-    known = {mode: _default(mode) for mode in modes} | {"random": Algorithm(IPTABLES)}
+    known = {mode: _default(mode) for mode in MODES} | {"random": Algorithm(IPTABLES)}
     known |= {scheduler: Algorithm(IPVS, scheduler) for scheduler in schedulers}
     names = [name.strip() for name in text.split(",") if name.strip()]
-    for mode in MODES:
-        if mode in names:
-            require_mode(mode)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise RequestError(
             f"no algorithm is called {', '.join(map(repr, unknown))}" if unknown else "no algorithm is named",
             where=f"--algorithms {text}",
-            todo=f"use modes or IPVS schedulers of this guest: {', '.join((*modes, *schedulers))}",
+            todo=f"use modes or IPVS schedulers of this guest: {', '.join((*MODES, *schedulers))}",
         )
     return tuple(dict.fromkeys(known[name] for name in names))
 
@@ -103,9 +99,11 @@ def compare(
 ) -> Comparison:
     """Send `connections` to every Service port of `lab` under every algorithm; the lab starts over for each.
 
-    `on_progress(done, total, what)` counts runs. Raises RequestError where the lab has no Service to call,
-    and what `Lab.reset` and `Lab.measure` raise.
+    `on_progress(done, total, what)` counts runs. Raises CapabilityError for a mode that this guest lacks, before
+    any run, RequestError where the lab has no Service to call, and what `Lab.reset` and `Lab.measure` raise.
     """
+    for algorithm in algorithms:
+        require_mode(known_mode(algorithm.mode))
     targets = plan_service_targets(lab.cluster)
     if not targets:
         raise RequestError(

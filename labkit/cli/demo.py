@@ -66,7 +66,7 @@ def _measure(
 
     with progress_display("labkit demo") as on_progress, Lab.open(*names, on_progress=on_progress) as lab:
         if algorithms:
-            chosen = comparison.parse_algorithms(algorithms, lab.modes, lab.schedulers)
+            chosen = comparison.parse_algorithms(algorithms, lab.schedulers)
         elif all_schedulers:
             chosen = comparison.every_algorithm(lab.modes, lab.schedulers)
         else:
