@@ -99,8 +99,9 @@ def compare(
 ) -> Comparison:
     """Send `connections` to every Service port of `lab` under every algorithm; the lab starts over for each.
 
-    `on_progress(done, total, what)` counts runs. Raises CapabilityError for a mode that this guest lacks, before
-    any run, RequestError where the lab has no Service to call, and what `Lab.reset` and `Lab.measure` raise.
+    `on_progress(done, total, what)` counts runs. Raises CapabilityError for a mode that this guest lacks,
+    before any run, RequestError where the lab has no Service to call, and what `Lab.reset` and `Lab.measure`
+    raise.
     """
     for algorithm in algorithms:
         require_mode(known_mode(algorithm.mode))

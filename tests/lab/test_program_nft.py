@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 
 import pytest
+from cluster_strategies import clusters, configs
+from hypothesis import HealthCheck, given, settings
 from nft_model import run_transaction
 from proxy_clusters import NODE, cluster, elsewhere, here, load_balancer, service, slice_of
 
@@ -201,3 +203,16 @@ def test_nobody_counts_in_nftables_mode(node, backend):
     with pytest.raises(RequestError, match="count nothing") as refused:
         read_counts(plan, node, backend)
     assert refused.value.todo
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clusters(), clusters(), configs, configs)
+def test_from_any_cluster_to_any_other_is_as_from_nothing(first, second, one, other):
+    wanted = plan_nftables(second, NODE, other)
+    states = []
+    for plans in ((wanted,), (plan_nftables(first, NODE, one), wanted)):
+        with Namespace.create("node-1") as node:
+            for plan in plans:
+                apply_plan(plan, node, find_backend(node))
+            states.append(ruleset(node))
+    assert states[0] == states[1] != ""
