@@ -185,6 +185,23 @@ def test_with_policy_local_outsiders_are_seen_as_themselves_by_pods_of_the_node_
     assert seen == {("default/web-0", own), ("default/web-2", own)}
 
 
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])  # IPVS keeps to the node's own pods
+def test_with_policy_local_pods_and_the_node_itself_still_reach_every_pod(lab, mode):
+    lab.program(mode, replace(CLUSTER, services=(replace(WEB, external_policy="Local"), EMPTY)))
+    pod, node = lab.network.pod("default/web-0"), lab.network.node("node-1")
+    for caller in (pod, node):
+        answers = {lab.connect(caller, "172.18.0.2", 30080)[0] for _ in range(40)}
+        assert answers == {pod.key for pod in PODS}
+
+
+@every_mode
+def test_a_node_port_without_endpoints_is_refused(lab, mode):
+    lab.program(mode, replace(CLUSTER, slices=()))
+    for caller in ("client", "outside"):
+        with pytest.raises(ConnectionRefusedError):
+            lab.connect(lab.network.client(caller), "172.18.0.2", 30080)
+
+
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])  # IPVS falls back to the pods of other nodes
 def test_with_policy_local_a_node_without_a_pod_drops(lab, mode):
     there = tuple(one for one in SLICE.endpoints if one.node == "node-2")
@@ -208,7 +225,8 @@ def test_only_sources_within_the_ranges_reach_a_load_balancers_address(lab, mode
     lab.program(mode, replace(CLUSTER, services=(guarded,)))
     assert lab.connect(client, "203.0.113.7", 80)[0] in ENDPOINTS.values()
     assert lab.connect(outside, "172.18.0.2", 30080)[0] in ENDPOINTS.values()  # node ports have no ranges
-    assert is_silent(lab.network.pod("default/web-1"), "203.0.113.7", 80)
+    for barred in (lab.network.pod("default/web-1"), lab.network.node("node-1")):
+        assert is_silent(barred, "203.0.113.7", 80)
 
 
 def test_weights_decide_the_share_of_wrr(lab):
