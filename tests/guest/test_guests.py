@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from guest.launches import DEADLINE_S, LABKIT
 
 from labkit.guest.candidates import PACKAGED, SHIPPED, list_candidates
 
-HERE = {candidate.name: candidate for candidate in list_candidates({"XDG_DATA_HOME": "/nonexistent"})}
+KNOWN = list_candidates({"XDG_DATA_HOME": "/nonexistent"})
+HERE = {candidate.name: candidate for candidate in KNOWN if not candidate.problem}
 
 
 @pytest.fixture(params=[SHIPPED, PACKAGED])
@@ -78,13 +80,14 @@ ip -n client addr add 10.1.0.2/24 dev eth0; ip -n client route add default via 1
 ip -n pod addr add 10.2.0.2/24 dev eth0; ip -n pod route add default via 10.2.0.1
 echo 1 > /proc/sys/net/ipv4/ip_forward
 PROGRAM
-ip netns exec pod python3 -I -c '
+mkfifo /run/ready
+ip netns exec pod PYTHON -IS -c '
 import socket
 server = socket.create_server(("10.2.0.2", 80))
 open("/run/ready", "w").close()
 server.accept()[0].sendall(b"hello from the pod")' &
-until [ -e /run/ready ]; do sleep 0.05; done
-exec ip netns exec client python3 -I -c '
+cat /run/ready
+exec ip netns exec client PYTHON -IS -c '
 import socket
 print(socket.create_connection(("10.96.0.1", 80)).recv(100).decode())'
 """
@@ -109,7 +112,7 @@ def test_a_service_is_forwarded_by_every_mode_that_a_guest_offers(labkit, guest,
         pytest.skip("Debian's guest has neither nf_tables for IPv4 nor twos")
     if program == "nftables" and shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None:
         pytest.skip("nft is not installed")
-    script = FORWARD.replace("PROGRAM", PROGRAMS[program])
+    script = FORWARD.replace("PYTHON", sys.executable).replace("PROGRAM", PROGRAMS[program])
     status, out, err = labkit("exec", "--guest", guest, "--", "sh", "-c", script)
     assert (status, out.strip()) == (0, "hello from the pod"), err
 
