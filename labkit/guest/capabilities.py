@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError
 from labkit.guest import syscalls
-from labkit.guest.candidates import PACKAGED, SHIPPED, choose_candidate, find_candidate, modules_of
+from labkit.guest.candidates import (
+    PACKAGED,
+    SHIPPED,
+    choose_candidate,
+    find_candidate,
+    list_candidates,
+    modules_of,
+)
 from labkit.guest.info import current
 from labkit.guest.probe import read_lacking
 
@@ -102,9 +109,10 @@ def _uml_or_error(environ: Mapping[str, str], missing_on_host: tuple[str, ...]) 
             where=host,
             todo="use GitHub Codespaces, Binder, or a Linux virtual machine whose kernel has ip_vs",
         )
+    broken = [f"{one.name}: {one.problem}" for one in list_candidates(environ)]
     raise CapabilityError(
         "no Linux here can run the lab: User-Mode Linux (linux.uml) is not installed",
-        where=host,
+        where="; ".join([host, *broken]),
         todo=INSTALL_UML,
     )
 
