@@ -91,6 +91,16 @@ exec ip netns exec client PYTHON -IS -c '
 import socket
 print(socket.create_connection(("10.96.0.1", 80)).recv(100).decode())'
 """
+NFT = """nft -f - <<END
+table ip t {
+    chain endpoint { tcp dport 80 dnat to 10.2.0.2:80
+    }
+    chain services {
+        type nat hook prerouting priority dstnat
+        ip daddr 10.96.0.1 tcp dport 80 numgen random mod 1 vmap { 0 : goto endpoint }
+    }
+}
+END"""
 PROGRAMS = {
     "iptables": "iptables-legacy -t nat -A PREROUTING -d 10.96.0.1 -p tcp --dport 80"
     " -m statistic --mode random --probability 1.0 -j DNAT --to-destination 10.2.0.2:80",
@@ -98,8 +108,7 @@ PROGRAMS = {
     "ipvsadm -A -t 10.96.0.1:80 -s rr; ipvsadm -a -t 10.96.0.1:80 -r 10.2.0.2:80 -m",
     "twos": "ip link add kube-ipvs0 type dummy; ip addr add 10.96.0.1/32 dev kube-ipvs0\n"
     "ipvsadm -A -t 10.96.0.1:80 -s twos; ipvsadm -a -t 10.96.0.1:80 -r 10.2.0.2:80 -m",
-    "nftables": "nft 'table ip t { chain c { type nat hook prerouting priority dstnat;"
-    " ip daddr 10.96.0.1 tcp dport 80 dnat to numgen random mod 1 map { 0 : 10.2.0.2 . 80 } } }'",
+    "nftables": NFT,
     "iptables-nft": "iptables-nft -t nat -A PREROUTING -d 10.96.0.1 -p tcp --dport 80"
     " -j DNAT --to-destination 10.2.0.2:80",
 }

@@ -31,7 +31,7 @@ def check_needs(work: Path, *, least_disk_mb: int = DISK_MB) -> None:
             missing=True,
         )
     lacking = {tool: package for tool, package in PACKAGES.items() if shutil.which(tool) is None}
-    if "gcc" in lacking or not _compiles():
+    if "gcc" in lacking or not _compiles(work):
         lacking["a C library to compile for"] = C_LIBRARY
     packages = sorted(set(lacking.values()))
     reasons = [f"not found: {', '.join(lacking)}"] if lacking else []
@@ -61,11 +61,15 @@ def read_toolchain() -> Toolchain:
     return Toolchain(*(_first_line(tool, "--version") for tool in ("gcc", "ld", "ldd")))
 
 
-def _compiles() -> bool:
+def _compiles(work: Path) -> bool:
     program = b'#include <stdio.h>\nint main(void) { return puts(""); }\n'
-    argv = ("gcc", "-x", "c", "-", "-o", os.devnull)
-    return subprocess.run(argv, input=program, capture_output=True, check=False).returncode == 0
+    probe = work / "probe"
+    argv = ("gcc", "-x", "c", "-", "-o", str(probe))
+    compiled = subprocess.run(argv, input=program, capture_output=True, check=False).returncode == 0
+    probe.unlink(missing_ok=True)
+    return compiled
 
 
 def _first_line(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    return subprocess.run(argv, capture_output=True, text=True, check=True, env=env).stdout.splitlines()[0]
