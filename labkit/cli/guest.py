@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from labkit.errors import BuildError, CapabilityError, LabError, RequestError
+from labkit.errors import CapabilityError, GuestError, LabError, RequestError
 
 if TYPE_CHECKING:
-    from labkit_guest import Problem
     from labkit_guest.build import Built
 
 app = typer.Typer(no_args_is_help=True, help="The lab's own Linux: build, list, use, remove.")
@@ -38,6 +37,17 @@ def build(
 
     A build that was cut off goes on where it stopped.
     """
+    built, work = _build(source, jobs)
+    release = boot_once(built.path)
+    name = put_in_place(built)
+    if not keep:
+        shutil.rmtree(work, ignore_errors=True)
+    for line in built.dropped:
+        typer.echo(f"note: this source does not know {line}")
+    typer.echo(f"{name} booted (Linux {release}) and is what the lab uses from now on")
+
+
+def _build(source: Path | None, jobs: int | None) -> tuple[Built, Path]:
     from labkit.guest.info import current
 
     if current() is not None:
@@ -45,7 +55,7 @@ def build(
     try:
         from labkit_guest import Problem
         from labkit_guest.build import build as build_linux
-        from labkit_guest.build import remove_work, work_folder
+        from labkit_guest.build import work_folder
     except ImportError as error:
         raise CapabilityError(
             "labkit-guest, which knows how to build it, is not installed", todo="make setup"
@@ -53,18 +63,12 @@ def build(
     work = work_folder(_cache_folder() / "guest-build", source)
     try:
         with _Progress() as progress:
-            built = build_linux(work, source, progress, jobs=jobs)
+            return build_linux(work, source, progress, jobs=jobs), work
     except Problem as problem:
-        raise _as_error(problem) from problem
+        kind = CapabilityError if problem.missing else LabError
+        raise kind(problem.message, where=problem.where, todo=problem.todo) from problem
     except OSError as error:
-        raise BuildError(f"the build stopped: {error.strerror}", where=str(error.filename or work)) from error
-    release = boot_once(built.path)
-    name = put_in_place(built)
-    if not keep:
-        remove_work(work)
-    for line in built.dropped:
-        typer.echo(f"note: this source does not know {line}")
-    typer.echo(f"{name} booted (Linux {release}) and is what the lab uses from now on")
+        raise LabError(f"the build stopped: {error.strerror}", where=str(error.filename or work)) from error
 
 
 @app.command("list")
@@ -137,7 +141,7 @@ def boot_once(binary: Path) -> str:
     guest, capabilities = ask_linux(Linux("uml", "just built", str(binary)))
     problem, where, todo = judge(capabilities)
     if problem:
-        raise BuildError(f"the built Linux boots, but {problem}", where=where, todo=todo)
+        raise GuestError(f"the built Linux boots, but {problem}", where=where, todo=todo)
     return str(guest["release"])
 
 
@@ -181,11 +185,6 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser(), "labkit")
 
 
-def _as_error(problem: Problem) -> LabError:
-    kind = CapabilityError if problem.missing else BuildError
-    return kind(problem.message, where=problem.where, todo=problem.todo)
-
-
 class _Progress:
     """A bar on a terminal, a line for each new step elsewhere."""
 
@@ -203,7 +202,8 @@ class _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.console.is_terminal:
+            self._bar.stop()
 
     def __call__(self, what: str, share: float) -> None:
         if self._bar.console.is_terminal:

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,8 +164,3 @@ def _describe(path: Path, objects: Path, tree: Tree) -> Manifest:
         toolchain=read_toolchain(),
         config_sha256=config_sha256(),
     )
-
-
-def remove_work(work: Path) -> None:
-    """Remove what a build left in its work folder."""
-    shutil.rmtree(work, ignore_errors=True)
