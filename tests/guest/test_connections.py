@@ -9,6 +9,7 @@ import socket
 import sys
 
 import pytest
+from guest.launches import PANIC
 
 from labkit.errors import GuestError
 from labkit.guest.capabilities import choose_linux
@@ -119,10 +120,8 @@ def test_what_the_guest_says_of_itself(guest):
 
 
 def test_a_guest_that_has_ended_says_so_on_the_next_turn():
-    out_of_memory = "echo 2 >/proc/sys/vm/panic_on_oom; echo 1 >/proc/sys/vm/overcommit_memory; exec "
-    allocate = "b'x' * 2**30"
     with Guest.boot(choose_linux("uml"), memory_mb=128) as guest:
-        spawn(guest, "sh", "-c", f'{out_of_memory} {sys.executable} -ISc "{allocate}"')
+        spawn(guest, "sh", "-c", PANIC)
         with pytest.raises(GuestError, match="the guest ended") as error:
             turn_until(guest, lambda: False)
         assert "panic" in error.value.where
