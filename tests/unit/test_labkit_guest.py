@@ -196,6 +196,19 @@ def test_a_source_that_will_not_do_is_named_and_leaves_nothing(tmp_path, what):
     assert not list(work.iterdir())
 
 
+@pytest.mark.parametrize("here", ["nothing", "another version"])
+def test_where_the_very_source_is_not_to_be_had_its_sum_is_named(tmp_path, monkeypatch, here):
+    archive = tmp_path / "linux-source.tar.xz"
+    if here == "another version":
+        archive.write_text("another version")
+    monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", archive)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="not to be had here: linux-source-6.12 6.12") as problem:
+        unpack_source(None, tmp_path)
+    assert problem.value.missing
+    assert PINNED.sha256 in problem.value.todo
+
+
 def test_another_source_is_built_in_another_folder(tmp_path):
     folders = {work_folder(tmp_path, source) for source in (None, tmp_path / "a", tmp_path / "b")}
     assert len(folders) == 3
