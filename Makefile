@@ -4,6 +4,8 @@
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
+# make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive; 3: cannot be told here)
+# make guest-kernel  the shipped Linux built anew, before a release
 # make lock      requirements.lock anew from pyproject.toml
 
 PYTHON ?= python3
@@ -11,13 +13,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What the lab needs: its Linux, and the commands that a professional types in it.
-LAB_PACKAGES := python3-venv user-mode-linux iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
-# What the tests need beside it: a browser, and libseccomp for the sandbox.
-TEST_PACKAGES := chromium chromium-driver libseccomp2
+LAB_PACKAGES := python3-venv iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
+# What the tests need beside it: Debian's own guest, a browser, and libseccomp for the sandbox.
+TEST_PACKAGES := user-mode-linux chromium chromium-driver libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests host-tests
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests host-tests guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -27,10 +29,11 @@ ifneq ($(PACKAGES),present)
 	@tools/debian-packages $(LAB_PACKAGES) $(if $(filter packages-test,$@),$(TEST_PACKAGES))
 endif
 
-$(VENV)/.complete: requirements.lock pyproject.toml
+$(VENV)/.complete: requirements.lock pyproject.toml guest-kernel/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    --editable . --editable guest-kernel
 	$(BIN)/labkit session install --sys-prefix
 	@touch $@
 
@@ -63,6 +66,10 @@ host-tests: setup-test
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab
+
+# Minutes, 2 GB, a compiler, flex, bison and bc: never part of `make test`.
+guest-kernel guest-verify: $(VENV)/.complete
+	@$(BIN)/python -m labkit_guest $(if $(filter guest-verify,$@),verify,build) $(if $(SOURCE),--source $(SOURCE))
 
 # Made with the oldest Python that must do, Debian 12's 3.11.2: some packages refuse it that take a later 3.11.
 lock: PYTHON := /usr/bin/python3

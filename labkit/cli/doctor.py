@@ -85,7 +85,7 @@ def examine(request: str | None) -> Finding:
     try:
         chosen = choose_linux(request)
         linux = asdict(chosen)
-        guest, capabilities = _ask(chosen)
+        guest, capabilities = ask_linux(chosen)
     except LabError as error:
         return Finding(linux, {}, {}, error.message, error.where, error.todo)
     problem, where, todo = judge(capabilities)
@@ -130,7 +130,8 @@ def _describe_capabilities(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _ask(linux: Linux) -> tuple[dict[str, Any], dict[str, Any]]:
+def ask_linux(linux: Linux) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Boot a Linux and return what it says of itself and what it can do. Raises LabError."""
     from labkit.guest.capture import run_and_capture
     from labkit.guest.info import current
     from labkit.guest.run import Guest

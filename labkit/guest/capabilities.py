@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError
 from labkit.guest import syscalls
+from labkit.guest.candidates import (
+    PACKAGED,
+    SHIPPED,
+    choose_candidate,
+    find_candidate,
+    list_candidates,
+    modules_of,
+)
 from labkit.guest.info import current
 from labkit.guest.probe import read_lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PACKAGED_UML = Path("/usr/bin/linux.uml")
-PACKAGED_MODULES = Path("/usr/lib/uml/modules")
+    from labkit.guest.candidates import Candidate
+
 INSTALL_UML = "sudo apt-get install user-mode-linux"
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
@@ -34,7 +41,9 @@ class Linux:
 
 
 def choose_linux(request: str | None = None, environ: Mapping[str, str] | None = None) -> Linux:
-    """Return the Linux to run the lab in: `request` is auto, host, uml or a path; None asks LABKIT_GUEST.
+    """Return the Linux to run the lab in: `request` is auto, host, uml, shipped, packaged or a path.
+
+    None asks LABKIT_GUEST.
 
     Raises CapabilityError when there is none, or when the requested one cannot be used.
     """
@@ -47,6 +56,8 @@ def choose_linux(request: str | None = None, environ: Mapping[str, str] | None =
         return _host_or_error()
     if request == "uml":
         return _uml_or_error(environ, ())
+    if request in {SHIPPED, PACKAGED}:
+        return _uml(find_candidate(request, environ), "it was asked for")
     if request != "auto":
         return _given_uml(request)
     missing = missing_on_host()
@@ -62,16 +73,6 @@ def missing_on_host() -> tuple[str, ...]:
 def namespace_flags() -> int:
     """Return the unshare flags for the lab's first process on the host: root needs no user namespace."""
     return syscalls.CLONE_NEWPID | (0 if os.geteuid() == 0 else syscalls.CLONE_NEWUSER)
-
-
-def find_uml(environ: Mapping[str, str]) -> Path | None:
-    """Return the User-Mode Linux to use: the user's own build, else the packaged one."""
-    data_home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    own = data_home / "labkit" / "linux"
-    for candidate in (own, PACKAGED_UML, Path(shutil.which("linux.uml") or PACKAGED_UML)):
-        if os.access(candidate, os.X_OK) and candidate.is_file():
-            return candidate
-    return None
 
 
 def command_path(path: str | None) -> str:
@@ -99,18 +100,19 @@ def _uml_or_error(environ: Mapping[str, str], missing_on_host: tuple[str, ...]) 
     host = (
         f"the host's own kernel lacks {', '.join(missing_on_host)}" if missing_on_host else "it was asked for"
     )
-    binary = find_uml(environ)
-    if binary is not None:
-        return _uml(binary, f"User-Mode Linux ({binary}): {host}")
+    candidate = choose_candidate(environ)
+    if candidate is not None:
+        return _uml(candidate, host)
     if platform.machine() not in ("x86_64", "i686"):
         raise CapabilityError(
             f"no Linux here can run the lab: User-Mode Linux does not exist for {platform.machine()}",
             where=host,
             todo="use GitHub Codespaces, Binder, or a Linux virtual machine whose kernel has ip_vs",
         )
+    broken = [f"{one.name}: {one.problem}" for one in list_candidates(environ)]
     raise CapabilityError(
         "no Linux here can run the lab: User-Mode Linux (linux.uml) is not installed",
-        where=host,
+        where="; ".join([host, *broken]),
         todo=INSTALL_UML,
     )
 
@@ -121,16 +123,16 @@ def _given_uml(request: str) -> Linux:
         raise CapabilityError(
             f"there is no guest at {request}",
             where="--guest or LABKIT_GUEST",
-            todo="give auto, host, uml, or the path of a User-Mode Linux binary",
+            todo="give auto, host, uml, shipped, packaged, or the path of a User-Mode Linux binary",
         )
     if not os.access(binary, os.X_OK):
         raise CapabilityError(
             f"{request} cannot be executed", where="--guest or LABKIT_GUEST", todo=f"chmod +x {request}"
         )
-    return _uml(binary, f"User-Mode Linux, as asked for ({binary})")
+    return Linux("uml", f"User-Mode Linux, as asked for ({binary})", str(binary), modules_of(binary))
 
 
-def _uml(binary: Path, why: str) -> Linux:
-    beside = binary.resolve().parent / "modules"
-    modules = beside if beside.is_dir() else PACKAGED_MODULES
-    return Linux("uml", why, str(binary), str(modules) if modules.is_dir() else "")
+def _uml(candidate: Candidate, reason: str) -> Linux:
+    whose = candidate.name if candidate.name in {SHIPPED, PACKAGED} else f"own build {candidate.name} of"
+    named = " ".join(filter(None, (whose, "User-Mode Linux", candidate.release)))
+    return Linux("uml", f"{named} ({candidate.binary}): {reason}", candidate.binary, candidate.modules)

@@ -24,6 +24,11 @@ with Guest.boot(Linux("host", "")) as guest:
     outcome = run_in_foreground(guest, Command(tuple(sys.argv[1:])))
 end_like(outcome)
 """
+# Makes any guest panic, with or without sysrq: it runs out of memory, and is told not to survive that.
+PANIC = (
+    "echo 2 >/proc/sys/vm/panic_on_oom; echo 1 >/proc/sys/vm/overcommit_memory; "
+    f'exec {sys.executable} -ISc "bytes([1]) * 2**30"'
+)
 DEADLINE_S = 30
 
 

@@ -9,6 +9,7 @@ import socket
 import sys
 
 import pytest
+from guest.launches import PANIC
 
 from labkit.errors import GuestError
 from labkit.guest.capabilities import choose_linux
@@ -119,8 +120,8 @@ def test_what_the_guest_says_of_itself(guest):
 
 
 def test_a_guest_that_has_ended_says_so_on_the_next_turn():
-    with Guest.boot(choose_linux("uml")) as guest:
-        spawn(guest, sys.executable, "-c", "open('/proc/sysrq-trigger', 'w').write('c')")
+    with Guest.boot(choose_linux("uml"), memory_mb=128) as guest:
+        spawn(guest, "sh", "-c", PANIC)
         with pytest.raises(GuestError, match="the guest ended") as error:
             turn_until(guest, lambda: False)
         assert "panic" in error.value.where

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest.launches import DEADLINE_S, LABKIT, RUN_HOST, RUN_UML, poll, processes
+from guest.launches import DEADLINE_S, LABKIT, PANIC, RUN_HOST, RUN_UML, poll, processes
 
 NAMES = ("launcher", "keeper", "guest")
 UML = (sys.executable, "-c", RUN_UML)
@@ -53,7 +53,7 @@ def test_the_guest_dies_with_a_launcher_whose_parent_was_killed(launch):
 
 
 def test_a_guest_that_panics_says_why(launch):
-    one = launch((*EXEC, "sh", "-c", "echo up; read _; echo c > /proc/sysrq-trigger"))
+    one = launch((*EXEC, "sh", "-c", f"echo up; read _; {PANIC}"))
     one.ready()
     _, err = one.process.communicate(b"\n", timeout=DEADLINE_S)
     assert one.process.returncode == 125

@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import labkit_guest
 import pytest
 from guest.launches import DEADLINE_S, LABKIT, RUN_HOST, RUN_UML
 
@@ -90,7 +91,7 @@ def test_no_place_for_memory_is_an_error_that_names_each(launch, runtime):
 
 @needs_root
 def test_without_user_mode_linux_the_error_is_the_command_that_installs_it(launch):
-    hide = "mount --bind /dev/null /usr/bin/linux.uml"
+    hide = f"mount --bind /dev/null /usr/bin/linux.uml; mount --bind /dev/null {labkit_guest.PACKED}"
     one = launch(with_mounts(hide, (*LABKIT, "exec", "--", "true")))
     status, _, err = one.end()
     assert status == 125

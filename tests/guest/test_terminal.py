@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from guest.launches import DEADLINE_S, LABKIT
+from guest.launches import DEADLINE_S, LABKIT, PANIC
 
 EXEC = (*LABKIT, "exec", "--")
 
@@ -83,7 +83,7 @@ def test_the_terminal_is_given_back_when_the_command_is_killed(kill):
         (
             "/bin/sh",
             "-c",
-            f"{' '.join(EXEC)} sh -c 'echo $$ go; read x; echo c > /proc/sysrq-trigger'; echo over; read x",
+            f"{' '.join(EXEC)} sh -c 'echo $$ go; read x; {PANIC}'; echo over; read x",
         )
     )
     before = session.attributes()

@@ -8,19 +8,10 @@ import pytest
 
 from labkit.errors import CapabilityError
 from labkit.guest.boot import plan_uml
-from labkit.guest.capabilities import Linux, choose_linux, command_path, find_uml
+from labkit.guest.capabilities import Linux, choose_linux, command_path
 from labkit.guest.info import GuestInfo, current
 from labkit.guest.modules import load_modules, module_name, read_dependencies
 from labkit.guest.run import describe_wait_status, last_words
-
-
-def test_the_user_s_own_build_comes_before_the_packaged_one(tmp_path):
-    own = tmp_path / "labkit" / "linux"
-    own.parent.mkdir()
-    own.write_text("")
-    assert find_uml({"XDG_DATA_HOME": str(tmp_path)}) != own
-    own.chmod(0o755)
-    assert find_uml({"XDG_DATA_HOME": str(tmp_path)}) == own
 
 
 def test_labkit_guest_says_the_same_as_the_option(tmp_path):

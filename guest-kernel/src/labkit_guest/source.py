@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The source of Linux: found, checked against its SHA-256, unpacked."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit_guest.files import sha256_of
+from labkit_guest.manifest import Source
+from labkit_guest.problem import Problem
+
+PINNED = Source(
+    package="linux-source-6.12",
+    version="6.12.117-1~deb12u1",
+    sha256="585a4a074597aefa2b1a68ada83a3184ba351c127544dea80618bbcceaa3961f",
+)
+PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An unpacked source, and what it was unpacked from."""
+
+    folder: Path
+    source: Source
+
+
+def unpack_source(given: Path | None, work: Path) -> Tree:
+    """Return the source's tree: `given` (a tree, a tar archive or a Debian package), else the pinned one.
+
+    What is unpacked stays in `work` and is taken from there the next time. Raises Problem.
+    """
+    if given is not None and given.is_dir():
+        return Tree(_known_tree(given), Source("", read_version(given), ""))
+    unpacked = work / "source"
+    record = work / "source.sha256"
+    if given is None and record.is_file() and record.read_text() == PINNED.sha256:
+        return Tree(_only_folder(unpacked), PINNED)
+    archive = _archive(given, work)
+    sha256 = sha256_of(archive)
+    if given is None and sha256 != PINNED.sha256:
+        raise Problem(
+            f"{archive} is not the pinned source",
+            where=f"its SHA-256 is {sha256}, not {PINNED.sha256}",
+            todo=f"remove it, or give the archive of {PINNED.package} {PINNED.version}",
+            missing=True,
+        )
+    if not (record.is_file() and record.read_text() == sha256):
+        _unpack(archive, unpacked)
+        record.write_text(sha256)
+    folder = _only_folder(unpacked)
+    source = PINNED if sha256 == PINNED.sha256 else Source("", read_version(folder), sha256)
+    return Tree(folder, source)
+
+
+def read_version(tree: Path) -> str:
+    """Return the version that a source's Makefile names, such as 6.12.117."""
+    values: dict[str, str] = {}
+    for line in (tree / "Makefile").read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name.strip() in {"VERSION", "PATCHLEVEL", "SUBLEVEL"}:
+            values.setdefault(name.strip(), value.strip())
+    return ".".join(values.get(name, "0") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
+
+def _known_tree(tree: Path) -> Path:
+    if not (tree / "arch/um/Kconfig").is_file():
+        raise Problem(f"{tree} is not the source of Linux", todo="give a folder that has arch/um in it")
+    if (tree / ".config").exists():
+        raise Problem(f"something was built in {tree}", todo=f"make -C {tree} ARCH=um mrproper")
+    return tree.resolve()
+
+
+def _archive(given: Path | None, work: Path) -> Path:
+    if given is None:
+        return PINNED_ARCHIVE if _is_pinned(PINNED_ARCHIVE) else _from_package(_download(work), work)
+    if not given.is_file():
+        raise Problem(
+            f"there is no source at {given}", todo="give a tar archive, a Debian package or a folder"
+        )
+    return _from_package(given, work) if given.suffix == ".deb" else given
+
+
+def _is_pinned(archive: Path) -> bool:
+    return archive.is_file() and sha256_of(archive) == PINNED.sha256
+
+
+def _download(work: Path) -> Path:
+    """Have apt bring the pinned version's package into `work`; it needs no rights for that."""
+    wanted = f"{PINNED.package}={PINNED.version}"
+    try:
+        apt = subprocess.run(
+            ("apt-get", "download", "-q", wanted), cwd=work, capture_output=True, text=True, check=False
+        )
+        answer, failed = apt.stderr.strip().splitlines()[-1:], apt.returncode != 0
+    except FileNotFoundError:
+        answer, failed = ["this system has no apt-get"], True
+    packages = sorted(work.glob(f"{PINNED.package}_*.deb"))
+    if failed or not packages:
+        raise Problem(
+            f"the very source is not to be had here: {PINNED.package} {PINNED.version}",
+            where=" ".join(answer),
+            todo=f"give its archive (SHA-256 {PINNED.sha256}), or another version's",
+            missing=True,
+        )
+    return packages[-1]
+
+
+def _from_package(package: Path, work: Path) -> Path:
+    """Take the source's archive out of a Debian package."""
+    if shutil.which("dpkg-deb") is None:
+        raise Problem(
+            "a Debian package can only be opened with dpkg-deb",
+            todo="give the tar archive in it",
+            missing=True,
+        )
+    with subprocess.Popen(("dpkg-deb", "--fsys-tarfile", package), stdout=subprocess.PIPE) as contents:
+        member = ("--strip-components=3", "--wildcards", "./usr/src/linux-source-*.tar.xz")
+        taken = subprocess.run(
+            ("tar", "-x", "-C", work, *member),
+            stdin=contents.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    archives = sorted(work.glob("linux-source-*.tar.xz"))
+    if taken.returncode != 0 or not archives:
+        raise Problem(f"{package} holds no source of Linux", where=taken.stderr.strip())
+    return archives[-1]
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack into a folder that has its name only when it is whole."""
+    partial = target.with_name(target.name + ".partial")
+    for folder in (partial, target):
+        shutil.rmtree(folder, ignore_errors=True)
+    partial.mkdir()
+    tar = subprocess.run(("tar", "-xf", archive, "-C", partial), capture_output=True, text=True, check=False)
+    if tar.returncode != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise Problem(f"{archive} cannot be unpacked", where=tar.stderr.strip().splitlines()[-1])
+    if not (_only_folder(partial) / "arch/um/Kconfig").is_file():
+        shutil.rmtree(partial, ignore_errors=True)
+        raise Problem(f"{archive} is not the source of Linux", todo="give an archive that has arch/um in it")
+    partial.rename(target)
+
+
+def _only_folder(parent: Path) -> Path:
+    folders = [entry for entry in parent.iterdir() if entry.is_dir()]
+    return folders[0] if len(folders) == 1 else parent

@@ -1,0 +1,228 @@
+"""The shipped Linux: unpacked once, checked, and in no state but whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import labkit_guest
+import pytest
+from labkit_guest import Problem, kernel_path
+from labkit_guest.build import CONFIG, config_sha256, work_folder
+from labkit_guest.files import is_intact, replacing
+from labkit_guest.manifest import Manifest, Source, Toolchain
+from labkit_guest.needs import PACKAGES, check_needs
+from labkit_guest.source import PINNED, read_version, unpack_source
+
+CONTENT = b"#!/bin/sh\nexit 7\n" + bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """A shipped file of a few kilobytes, and the environment of a user without a cache."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    manifest = Manifest(
+        "6.12.1-labkit", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "2.34",
+        Source("p", "1", "ab"), Toolchain("gcc", "ld", "ldd"), "cd",
+    )  # fmt: skip
+    (folder / "linux-labkit.xz").write_bytes(lzma.compress(CONTENT))
+    manifest.write(folder / "manifest.json")
+    monkeypatch.setattr(labkit_guest, "PACKED", folder / "linux-labkit.xz")
+    monkeypatch.setattr(labkit_guest, "MANIFEST", folder / "manifest.json")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    return {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def test_it_is_unpacked_into_the_cache_and_can_be_run(packed, tmp_path):
+    path = kernel_path(packed)
+    assert path.is_relative_to(tmp_path / "cache/labkit/guest")
+    assert path.read_bytes() == CONTENT
+    assert subprocess.run([path], check=False).returncode == 7
+    inode = path.stat().st_ino
+    assert kernel_path(packed).stat().st_ino == inode
+
+
+def test_a_damaged_copy_in_the_cache_is_replaced(packed):
+    path = kernel_path(packed)
+    for harm in (b"", CONTENT[:-1], CONTENT[:-1] + b"x"):
+        path.write_bytes(harm)
+        assert kernel_path(packed).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("harm", [b"", b"no xz", lzma.compress(CONTENT)[:-40], lzma.compress(CONTENT[1:])])
+def test_a_damaged_package_is_refused_and_nothing_is_left(packed, harm, tmp_path):
+    labkit_guest.PACKED.write_bytes(harm)
+    with pytest.raises(Problem, match="damaged") as problem:
+        kernel_path(packed)
+    assert "--force-reinstall" in problem.value.todo
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_many_first_uses_at_once_all_get_the_whole_file(packed):
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(lambda _: kernel_path(packed), range(32)))
+    (path,) = paths
+    assert path.read_bytes() == CONTENT
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["linux-labkit", "linux-labkit.checked"]
+
+
+def test_where_no_cache_can_be_written_a_temporary_folder_takes_it(packed, tmp_path):
+    (tmp_path / "cache").write_text("a file stands in the way")
+    path = kernel_path(packed)
+    assert path.is_relative_to(tmp_path / "tmp")
+    assert path.read_bytes() == CONTENT
+
+
+def test_where_no_folder_takes_it_each_is_named(packed, tmp_path):
+    (tmp_path / "cache").write_text("")
+    (tmp_path / "tmp").rmdir()
+    (tmp_path / "tmp").write_text("")
+    with pytest.raises(Problem, match="no folder can hold") as problem:
+        kernel_path(packed)
+    assert "cache" in problem.value.where
+    assert "tmp" in problem.value.where
+
+
+def test_a_stamp_never_outlives_the_bytes_it_was_made_for(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"right")
+    digest = hashlib.sha256(b"right").hexdigest()
+    assert is_intact(path, digest)
+    before = path.stat()
+    path.write_bytes(b"wrong")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not is_intact(path, digest)
+    assert not is_intact(tmp_path / "none", digest)
+
+
+def test_a_replacement_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail():
+        with replacing(path) as new:
+            new.write_text("half")
+            raise Problem("cut off")
+
+    with pytest.raises(Problem, match="cut off"):
+        fail()
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_the_manifest_reads_what_it_wrote(tmp_path):
+    manifest = Manifest("r", "s", 1, "2.34", Source("p", "v", "x"), Toolchain("c", "l", "g"), "d")
+    manifest.write(tmp_path / "manifest.json")
+    assert Manifest.read(tmp_path / "manifest.json") == manifest
+    assert json.loads((tmp_path / "manifest.json").read_text())["source"]["version"] == "v"
+
+
+def test_the_shipped_linux_is_what_its_manifest_says():
+    manifest = labkit_guest.shipped()
+    packed = labkit_guest.PACKED.read_bytes()
+    data = lzma.decompress(packed)
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (manifest.size, manifest.sha256)
+    assert len(packed) < 4_000_000
+    assert manifest.source == PINNED
+    assert manifest.config_sha256 == config_sha256()
+    assert tuple(map(int, manifest.least_glibc.split("."))) <= (2, 34)
+
+
+def test_the_configuration_says_nothing_twice_and_explains_each_group():
+    lines = CONFIG.read_text().splitlines()
+    options = [line.partition("=")[0] for line in lines if line.startswith("CONFIG_")]
+    assert len(options) == len(set(options))
+    assert all(line.startswith(("CONFIG_", "#")) for line in lines if line)
+    for group in CONFIG.read_text().split("\n\n"):
+        assert group.startswith("# ")
+
+
+def test_what_a_build_lacks_is_said_at_once_with_one_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="cannot be built here") as problem:
+        check_needs(tmp_path, least_disk_mb=2**40)
+    assert problem.value.missing
+    assert all(tool in problem.value.where for tool in PACKAGES)
+    assert f"a build takes {2**40}" in problem.value.where
+    assert problem.value.todo == (
+        "sudo apt-get install bc binutils bison flex gcc libc6-dev make perl tar xz-utils"
+    )
+
+
+def make_tree(folder: Path) -> Path:
+    (folder / "arch/um").mkdir(parents=True)
+    (folder / "arch/um/Kconfig").write_text("")
+    (folder / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 13\nSUBLEVEL = 2\nEXTRAVERSION =\n")
+    return folder
+
+
+def test_a_tree_an_archive_of_it_and_its_version(tmp_path):
+    tree = make_tree(tmp_path / "linux-6.13.2")
+    assert read_version(tree) == "6.13.2"
+    assert unpack_source(tree, tmp_path).source == Source("", "6.13.2", "")
+    archive = tmp_path / "linux.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, tree.name], check=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    unpacked = unpack_source(archive, work)
+    assert unpacked.source == Source("", "6.13.2", hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert unpacked.folder == work / "source/linux-6.13.2"
+
+
+@pytest.mark.parametrize("what", ["absent", "no archive", "another archive", "another folder", "built in"])
+def test_a_source_that_will_not_do_is_named_and_leaves_nothing(tmp_path, what):
+    work = tmp_path / "work"
+    work.mkdir()
+    given = tmp_path / "given"
+    if what == "no archive":
+        given.write_text("text")
+    elif what == "another archive":
+        (tmp_path / "other").mkdir()
+        subprocess.run(["tar", "-cf", given, "-C", tmp_path, "other"], check=True)
+    elif what == "another folder":
+        given.mkdir()
+    elif what == "built in":
+        (make_tree(given) / ".config").write_text("")
+    with pytest.raises(Problem) as problem:
+        unpack_source(given, work)
+    assert str(given) in problem.value.message
+    assert not list(work.iterdir())
+
+
+@pytest.mark.parametrize("here", ["nothing", "another version"])
+def test_where_the_very_source_is_not_to_be_had_its_sum_is_named(tmp_path, monkeypatch, here):
+    archive = tmp_path / "linux-source.tar.xz"
+    if here == "another version":
+        archive.write_text("another version")
+    monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", archive)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="not to be had here: linux-source-6") as problem:
+        unpack_source(None, tmp_path)
+    assert problem.value.missing
+    assert PINNED.sha256 in problem.value.todo
+
+
+def test_another_source_is_built_in_another_folder(tmp_path):
+    folders = {work_folder(tmp_path, source) for source in (None, tmp_path / "a", tmp_path / "b")}
+    assert len(folders) == 3
+    assert all(folder.parent == tmp_path for folder in folders)
+
+
+def test_verify_refuses_to_compare_what_another_compiler_makes(tmp_path):
+    program = (
+        "import sys, labkit_guest, labkit_guest.__main__ as m; from dataclasses import replace;"
+        "s = labkit_guest.shipped(); t = replace(s.toolchain, compiler='gcc 1.0');"
+        "m.shipped = lambda: replace(s, toolchain=t);"
+        f"sys.argv[1:] = ['verify', '--work', {str(tmp_path / 'work')!r}]; sys.exit(m.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "verify on a system with gcc 1.0" in done.stderr
+    assert not (tmp_path / "work").exists()
