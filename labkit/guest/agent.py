@@ -34,8 +34,10 @@ class _Process:
 class Agent:
     """Serves one line until it ends or the host asks to power off."""
 
-    def __init__(self, line_fd: int, info: GuestInfo) -> None:
+    def __init__(self, line_fd: int, info: GuestInfo, limit_s: float | None = None) -> None:
+        """Serve the line at `line_fd`, for at most `limit_s` seconds by this Linux' own clock."""
         self._info = info
+        self._limit_s = limit_s
         self._loop = Loop()
         self._link = Link(GuestLine(line_fd), self._loop)
         self._link.on_frame = self._handle
@@ -48,6 +50,8 @@ class Agent:
         """Say hello, then serve."""
         self._watch_children()
         self._link.send(FrameType.HELLO, 0, self._info.to_json())
+        if self._limit_s is not None:
+            self._loop.after(self._limit_s, lambda: self._link.send(FrameType.OVERTIME, 0))
         while self._running:
             self._loop.turn()
 
