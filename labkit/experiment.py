@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.errors import GuestError, LabError, decode_error, encode_error
 from labkit.fabric.shaping import Shaping  # noqa: TC001
-from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock
+from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock, Timing
 from labkit.guest.jobs import Job, JobPool
+from labkit.guest.run import DEFAULT_MEMORY_MB
 from labkit.measure.records import FlowRecord, GuestFacts, RunResult
 from labkit.measure.schema import decode, encode
 from labkit.spec.documents import Text  # noqa: TC001
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int, str], None]
 
-MODULE = "labkit.experiment"
+_COMMAND = (sys.executable, "-m", "labkit.experiment")
+_SCHEDULERS = "schedulers"
+_TIMINGS: Mapping[Clock, Timing] = {"real": REAL_TIME, "virtual": VIRTUAL_TIME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,19 @@ class Experiment:
         return cls(load_manifests(manifests), **others)
 
     def __str__(self) -> str:
-        return f"{self.mode} {self.scheduler}" if self.mode == "ipvs" else self.mode
+        algorithm = f"{self.mode} {self.scheduler}" if self.mode == "ipvs" else self.mode
+        return f"{algorithm}: {self.service}" if self.service else algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class GuestChoice:
+    """Which guests experiments run in (`guest` as for `choose_linux`), each with so much memory."""
+
+    guest: str | None = None
+    memory_mb: int = DEFAULT_MEMORY_MB
+
+
+ANY_GUEST = GuestChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,7 @@ def run_all(
     on_progress: Progress | None = None,
     *,
     workers: int | None = None,
-    guest: str | None = None,
+    guests: GuestChoice = ANY_GUEST,
 ) -> tuple[Measured | LabError, ...]:
     """Run experiments, `workers` at a time (None: one a processor), and return what came of each, in order.
 
@@ -101,21 +116,35 @@ def run_all(
     thread. An interrupt ends all of them and leaves nothing.
     """
     with JobPool(workers) as pool:
-        futures = {pool.submit(plan_job(one, guest)): str(one) for one in experiments}
+        futures = {pool.submit(plan_job(one, guests)): str(one) for one in experiments}
         for done, future in enumerate(as_completed(futures), 1):
             if on_progress is not None:
                 on_progress(done, len(futures), futures[future])
         return tuple(_outcome(future, name) for future, name in futures.items())
 
 
-def plan_job(experiment: Experiment, guest: str | None = None) -> Job:
-    """Return the job that performs an experiment; `guest` as for `choose_linux`."""
+def find_schedulers(clock: Clock, guests: GuestChoice = ANY_GUEST) -> tuple[str, ...]:
+    """Return the IPVS schedulers of the guest that experiments would run in: a fresh one is asked."""
+    job = Job(
+        name="asking for its schedulers",
+        argv=(*_COMMAND, _SCHEDULERS),
+        timing=_TIMINGS[clock],
+        memory_mb=guests.memory_mb,
+        guest=guests.guest,
+    )
+    with JobPool(1) as pool:
+        return tuple(json.loads(pool.submit(job).result()))
+
+
+def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
+    """Return the job that performs an experiment."""
     return Job(
         name=str(experiment),
-        argv=(sys.executable, "-m", MODULE),
+        argv=_COMMAND,
         request=json.dumps(encode(experiment)).encode(),
-        timing=VIRTUAL_TIME if experiment.clock == "virtual" else REAL_TIME,
-        guest=guest,
+        timing=_TIMINGS[experiment.clock],
+        memory_mb=guests.memory_mb,
+        guest=guests.guest,
     )
 
 
@@ -155,11 +184,29 @@ def _outcome(future: Future[bytes], name: str) -> Measured | LabError:
     return replace(measured, run=replace(measured.run, flows=flows))
 
 
-def main() -> None:
-    """Perform the experiment in standard input; what came of it, or the error, goes to standard output."""
+def _own_schedulers() -> tuple[str, ...]:
+    from labkit.fabric.namespace import Namespace
+    from labkit.lab import require_guest
+    from labkit.proxy.program import available_schedulers
+
+    require_guest()
+    namespace = Namespace.from_new_network("schedulers")
     try:
-        experiment: Experiment = decode(Experiment, json.load(sys.stdin), "experiment")
-        reply = _to_reply(perform(experiment))
+        return available_schedulers(namespace)
+    finally:
+        namespace.close()
+
+
+def main() -> None:
+    """Perform the experiment in standard input; what came of it, or the error, goes to standard output.
+
+    With the argument `schedulers` there is no experiment: the names of the IPVS schedulers are the answer.
+    """
+    try:
+        if sys.argv[1:] == [_SCHEDULERS]:
+            reply = json.dumps(_own_schedulers()).encode()
+        else:
+            reply = _to_reply(perform(decode(Experiment, json.load(sys.stdin), "experiment")))
     except LabError as error:
         reply = encode_error(error)
     sys.stdout.buffer.write(reply)

@@ -19,7 +19,7 @@ from labkit.errors import CapabilityError, RequestError
 from labkit.fabric.build import Network, build_network
 from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.guest.info import current
-from labkit.measure.experiment import Programmed, measure_service
+from labkit.measure.experiment import Programmed, complete_workload, measure_service
 from labkit.measure.targets import find_service_target
 from labkit.proxy.extension import lab_extension
 from labkit.proxy.plans import Mode, known_mode, lab_config
@@ -209,14 +209,7 @@ class Lab:
 
     def complete(self, workload: Workload) -> Workload:
         """Return the workload with every pod's service time and weight in it."""
-        pods = self.cluster.pods
-        service_ms = {pod.key: pod.service_ms for pod in pods if pod.service_ms}
-        weights = {pod.key: self.weights.get(pod.key, pod.weight) for pod in pods}
-        return replace(
-            workload,
-            service_ms=service_ms | dict(workload.service_ms),
-            weights=weights | dict(workload.weights),
-        )
+        return complete_workload(workload, self.cluster.pods, self.weights)
 
     def shape(self, name: str, shaping: Shaping) -> None:
         """Shape what leaves a pod (`web-1`, `default/web-1`), client or node, instead of any shaping before.

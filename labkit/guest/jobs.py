@@ -127,7 +127,8 @@ class JobPool:
                 where=" / ".join(last_words) or "without a word",
                 todo="run it again",
             )
-        error.message = f"{job.name}: {error.message}"
+        if isinstance(error, GuestError):  # what is missing on this machine is no matter of this job
+            error.message = f"{job.name}: {error.message}"
         raise error
 
     @contextlib.contextmanager
