@@ -50,6 +50,7 @@ def plan_uml(
         _private_directories(environ),
         clock=timing.clock,
         guest_limit_s=timing.guest_limit_s,
+        host_cpus=len(os.sched_getaffinity(0)),
     )
     argv = (
         linux.binary,
@@ -67,7 +68,14 @@ def plan_uml(
 def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> GuestProgram:
     """Return how to start the lab's first process in namespaces of its own on the host's kernel."""
     flags = namespace_flags()
-    settings = Settings("host", lab, "", _private_directories(environ), user_namespace=os.geteuid() != 0)
+    settings = Settings(
+        "host",
+        lab,
+        "",
+        _private_directories(environ),
+        user_namespace=os.geteuid() != 0,
+        host_cpus=len(os.sched_getaffinity(0)),
+    )
     argv = (
         f"{private}/python",
         *(*_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "{line}"),

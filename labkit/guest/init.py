@@ -33,6 +33,7 @@ class Settings:
     user_namespace: bool = False
     clock: Clock = "real"
     guest_limit_s: float | None = None
+    host_cpus: int = 1
 
     @classmethod
     def read(cls, path: Path) -> Settings:
@@ -55,7 +56,9 @@ def main(settings_path: str, line: str) -> None:
         line_fd = int(line)
         os.set_inheritable(line_fd, False)  # noqa: FBT003 - it takes no keyword
     clock = _take_clock() if settings.clock == "virtual" else "real"
-    info = setup.set_up_lab(settings.kind, settings.lab, clock, settings.private_directories)
+    info = setup.set_up_lab(
+        settings.kind, settings.lab, clock, settings.host_cpus, settings.private_directories
+    )
     Agent(line_fd, info, settings.guest_limit_s).run()
     if settings.kind == "uml":
         os.sync()

@@ -1,7 +1,7 @@
 """The process that runs one job: boots a guest, hands the request over, gives the reply back, ends the guest.
 
 Standard input carries the job and then nothing more; its end means that the pool is gone. Standard output
-carries the reply (status 0) or an error as JSON (status 1).
+carries the reply after a `+`, or an error as JSON after a `-`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.errors import CapabilityError, GuestError, LabError, encode_error
 from labkit.guest.capabilities import choose_linux
 from labkit.guest.capture import run_and_capture
-from labkit.guest.jobs import Job
+from labkit.guest.jobs import FAILURE, REPLY, Job
+from labkit.guest.jobserver import FROM_GUEST
 from labkit.guest.run import Guest, describe_wait_status
 
 if TYPE_CHECKING:
@@ -28,13 +30,15 @@ def main() -> NoReturn:
     """Run the job that stands in standard input."""
     signal.signal(signal.SIGTERM, _leave)
     job = Job.read(_STDIN)
+    if FROM_GUEST in sys.argv:
+        job = replace(job, guest=None)  # what runs in a guest does not choose what runs outside
     try:
-        output, status = host_job(job), 0
+        answer = REPLY + host_job(job)
     except LabError as error:
-        output, status = encode_error(error), 1
+        answer = FAILURE + encode_error(error)
     with open(_STDOUT, "wb") as file:
-        file.write(output)
-    sys.exit(status)
+        file.write(answer)
+    sys.exit()
 
 
 def host_job(job: Job) -> bytes:

@@ -7,27 +7,25 @@ that ends: it watches the pipe that its request came through.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from labkit.errors import GuestError, decode_error
 from labkit.guest.clock import REAL_TIME, Timing
+from labkit.guest.info import current
+from labkit.guest.jobhosts import open_job_host
 from labkit.guest.run import DEFAULT_MEMORY_MB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_HOST = "import sys; sys.path.insert(0, sys.argv[1]); from labkit.guest.jobhost import main; main()"
-_LAST_LINES = 4
+    from labkit.guest.jobhosts import JobHost
+
+REPLY, FAILURE = b"+", b"-"  # what a host answers begins with one of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +69,11 @@ class JobPool:
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        """Start no more than `workers` guests at a time (None: one a processor)."""
-        self.workers = workers or len(os.sched_getaffinity(0))
+        """Start no more than `workers` guests at a time (None: one for each of this machine's processors)."""
+        here = current()
+        self.workers = workers or (here.host_cpus if here else len(os.sched_getaffinity(0)))
         self._threads = ThreadPoolExecutor(self.workers, "job")
-        self._hosts: set[subprocess.Popen[bytes]] = set()
+        self._hosts: set[JobHost] = set()
         self._lock = threading.Lock()
         self._ended = False
 
@@ -109,62 +108,38 @@ class JobPool:
         with self._lock:
             self._ended = True
             for host in self._hosts:
-                host.terminate()
+                host.end()
         self.shutdown(cancel_futures=True)
 
     def _run(self, job: Job) -> bytes:
-        with tempfile.TemporaryFile() as words, self._host(words) as host:
-            output = _converse(host, job.to_bytes())
-            if host.returncode == 0:
-                return output
-            words.seek(0)
-            last_words = words.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        host = self._open_host()
         try:
-            error = decode_error(output)
+            reply = host.converse(job.to_bytes())
+        finally:
+            with self._lock:
+                self._hosts.discard(host)
+            words = host.close()
+        if reply.startswith(REPLY):
+            return reply[len(REPLY) :]
+        try:
+            error = decode_error(reply.removeprefix(FAILURE))
         except ValueError:
             error = GuestError(
-                f"the process that runs its guest ended with status {host.returncode}",
-                where=" / ".join(last_words) or "without a word",
+                "the process that runs its guest ended early",
+                where=words or "without a word",
                 todo="run it again",
             )
         if isinstance(error, GuestError):  # what is missing on this machine is no matter of this job
             error.message = f"{job.name}: {error.message}"
         raise error
 
-    @contextlib.contextmanager
-    def _host(self, words: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-        """Start the host of one job; however this is left, it has ended then."""
-        root = str(Path(__file__).resolve().parent.parent.parent)
+    def _open_host(self) -> JobHost:
         with self._lock:
             if self._ended:
                 raise GuestError("it was cancelled before it began")
-            host = subprocess.Popen(
-                [sys.executable, "-c", _HOST, root],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=words,
-                start_new_session=True,  # a terminal's interrupt is for the pool, which then ends its jobs
-            )
+            host = open_job_host()
             self._hosts.add(host)
-        try:
-            with host:
-                yield host
-        finally:
-            with self._lock:
-                self._hosts.discard(host)
-
-
-def _converse(host: subprocess.Popen[bytes], request: bytes) -> bytes:
-    """Send a request and return the whole output. The way to the host stays open until it has ended."""
-    to_host, from_host = cast("IO[bytes]", host.stdin), cast("IO[bytes]", host.stdout)
-    with contextlib.suppress(BrokenPipeError):  # it ended first: its status and its words say why
-        to_host.write(request)
-        to_host.flush()
-    output = from_host.read()
-    host.wait()
-    with contextlib.suppress(BrokenPipeError):
-        to_host.close()
-    return output
+            return host
 
 
 def _read(descriptor: int, count: int) -> bytes:

@@ -11,6 +11,7 @@ from labkit.guest.capabilities import choose_linux, command_path
 from labkit.guest.clock import REAL_TIME
 from labkit.guest.foreground import Command, Outcome, end_like, run_in_foreground
 from labkit.guest.info import current
+from labkit.guest.jobserver import JobServer
 from labkit.guest.run import DEFAULT_MEMORY_MB, Guest
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run_inside(
     else:
         with Guest.boot(linux, memory_mb=memory_mb, timing=timing) as running:
             AttachServer(running)
+            JobServer(running)
             outcome = run_in_foreground(running, Command(argv))
     end_like(outcome)
 

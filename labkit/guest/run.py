@@ -22,6 +22,7 @@ from labkit.guest.line import Frame, FrameType, HostLine
 from labkit.guest.places import name_private_directory, sweep_dead_directories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from labkit.guest.capabilities import Linux
@@ -38,7 +39,7 @@ class Guest(GuestConnection):
     """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it."""
 
     def __init__(self, keeper: Keeper, line_fd: int, files: PrivateFiles) -> None:
-        super().__init__(HostLine(line_fd), range(1, 2**32))
+        super().__init__(HostLine(line_fd), range(1, 2**31))
         self.info: GuestInfo | None = None
         self._keeper = keeper
         self._line_fd = line_fd
@@ -50,6 +51,7 @@ class Guest(GuestConnection):
         self._keeper_gone = False
         self._timing = REAL_TIME
         self._overtime = ""
+        self.on_call: Callable[[int], None] = self._refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
@@ -162,10 +164,16 @@ class Guest(GuestConnection):
     def _handle(self, frame: Frame) -> None:
         if frame.type is FrameType.HELLO:
             self.info = GuestInfo.from_json(frame.payload)
+        elif frame.type is FrameType.CALL:
+            self.on_call(frame.channel)
         elif frame.type is FrameType.OVERTIME:
             self._overtime = f"within {self._timing.guest_limit_s:,.0f} seconds of its own time"
         else:
             super()._handle(frame)
+
+    def _refuse_call(self, channel: int) -> None:
+        self.link.send(FrameType.CLOSED, channel)
+        self.link.send(FrameType.EOF, channel)
 
     def _note_line_end(self) -> None:
         self._line_ended = True

@@ -67,13 +67,15 @@ def set_up_namespaces(*, in_user_namespace: bool) -> None:
     syscalls.mount("run", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
 
 
-def set_up_lab(kind: str, lab: str, clock: Clock, private_directories: tuple[str, ...]) -> GuestInfo:
+def set_up_lab(
+    kind: str, lab: str, clock: Clock, host_cpus: int, private_directories: tuple[str, ...]
+) -> GuestInfo:
     """Do what all backends need, write the marker and return what it says."""
     for directory in ("/run/lock", "/run/netns", *private_directories):
         Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
     syscalls.bring_loopback_up()
     syscalls.set_hostname(HOSTNAME)
-    info = read_running_system(kind, lab, clock)
+    info = read_running_system(kind, lab, clock, host_cpus)
     MARKER.parent.mkdir(parents=True, exist_ok=True)
     MARKER.write_bytes(info.to_json())
     return info
