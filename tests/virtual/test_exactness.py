@@ -93,7 +93,7 @@ def test_service_times_of_any_length_are_exact(service_ms):
 
 def test_who_is_not_answered_in_time_gives_up_at_that_time():
     slow = Workload(connections=20, arrivals="poisson", rate_per_s=1.0, clients=4, timeout_s=0.5,
-                    service_ms={"*": 700.0})  # fmt: skip
+                    service_ms={"default/only": 700.0})  # fmt: skip
     result = run(Experiment((Text("one.yaml", ONE_POD),), workload=slow))
     assert result.errors["timeout"] == result.connections
 
