@@ -7,11 +7,15 @@ import os
 import resource
 import termios
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.guest import syscalls
 from labkit.guest.info import MARKER, GuestInfo, read_running_system
 from labkit.guest.modules import LAB_MODULES, load_modules
 from labkit.guest.syscalls import power_off
+
+if TYPE_CHECKING:
+    from labkit.guest.clock import Clock
 
 __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "set_up_uml"]
 
@@ -20,6 +24,7 @@ _CONNTRACK_MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _CONNTRACK_MIN = 131072  # kube-proxy's conntrack.min; the guest's own 4,096 fill up in a dozen measurements
 _MODULE_ROOT = Path("/run/labkit/modules")
 _MODPROBE = Path("/run/labkit/modprobe")
+_MODPROBE_SETTING = Path("/proc/sys/kernel/modprobe")
 
 
 _MOST_FILES = 524_288  # what a process may raise its limit to: one that serves all pods holds many sockets
@@ -41,7 +46,7 @@ def set_up_uml(modules: str) -> None:
             Path("/dev", name).symlink_to(f"/proc/self/{target}")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, _MOST_FILES))
-    if modules:
+    if modules and _MODPROBE_SETTING.exists():  # a Linux that loads modules
         _set_up_modprobe(modules)
         load_modules(Path(modules, os.uname().release), LAB_MODULES)
     with contextlib.suppress(OSError):  # a Linux without conntrack still runs commands
@@ -63,13 +68,15 @@ def set_up_namespaces(*, in_user_namespace: bool) -> None:
     syscalls.mount("run", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
 
 
-def set_up_lab(kind: str, lab: str, private_directories: tuple[str, ...]) -> GuestInfo:
+def set_up_lab(
+    kind: str, lab: str, clock: Clock, host_cpus: int, private_directories: tuple[str, ...]
+) -> GuestInfo:
     """Do what all backends need, write the marker and return what it says."""
     for directory in ("/run/lock", "/run/netns", *private_directories):
         Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
     syscalls.bring_loopback_up()
     syscalls.set_hostname(HOSTNAME)
-    info = read_running_system(kind, lab)
+    info = read_running_system(kind, lab, clock, host_cpus)
     MARKER.parent.mkdir(parents=True, exist_ok=True)
     MARKER.write_bytes(info.to_json())
     return info
@@ -91,5 +98,5 @@ def _set_up_modprobe(modules: str) -> None:
     (_MODULE_ROOT / "lib/modules").symlink_to(modules)
     _MODPROBE.write_text(f'#!/bin/sh\nexec /sbin/modprobe -d {_MODULE_ROOT} "$@"\n')
     _MODPROBE.chmod(0o755)
-    Path("/proc/sys/kernel/modprobe").write_text(f"{_MODPROBE}\n")
+    _MODPROBE_SETTING.write_text(f"{_MODPROBE}\n")
     os.environ["MODPROBE_OPTIONS"] = f"-d {_MODULE_ROOT}"  # for the modprobe that a user or iptables calls
