@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labkit.errors import GuestError, RequestError
+from labkit.errors import GuestError, LabError, RequestError
+from labkit.experiment import ANY_GUEST, Experiment, run_all
 from labkit.guest.info import current
-from labkit.measure.experiment import plan_service_targets
+from labkit.measure.experiment import complete_workload, plan_service_targets
 from labkit.measure.records import GuestFacts, Report
 from labkit.proxy.plans import MODES, known_mode
 from labkit.proxy.program import require_mode
+from labkit.spec.clients import CLIENT_ADDRESSES
+from labkit.spec.cluster import read_cluster
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from labkit.experiment import GuestChoice
     from labkit.lab import Lab
     from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
+    from labkit.spec.documents import Text
+    from labkit.spec.model import ClusterSpec
     from labkit.traffic.capture import SeenPacket
     from labkit.traffic.packets import DatagramAnswers, FollowedConnection
 
@@ -28,6 +34,16 @@ if TYPE_CHECKING:
 IPTABLES, IPVS = "iptables", "ipvs"
 DEFAULT_SCHEDULER = "rr"  # kube-proxy's own default in IPVS mode
 DATAGRAMS = 40
+# One minute of it, from as many addresses as a client has, so that hashing has something to hash. Nobody
+# gives up on an overloaded pod: waiting costs nothing in virtual time, and all of its answers are counted.
+ARRIVALS_PER_S = 60.0
+OPEN_LOOP = Workload(
+    connections=3600,
+    arrivals="poisson",
+    rate_per_s=ARRIVALS_PER_S,
+    clients=CLIENT_ADDRESSES,
+    timeout_s=3600.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +68,15 @@ class CraftedTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The measured runs, one connection followed from end to end, and the crafted traffic's answers."""
+    """The measured runs, one connection followed from end to end, and the crafted traffic's answers.
+
+    `failures`: what went wrong with runs that could not be measured.
+    """
 
     report: Report
     followed: FollowedConnection | None
     crafted: tuple[CraftedTraffic, ...]
+    failures: tuple[LabError, ...] = ()
 
 
 def parse_algorithms(text: str, schedulers: Sequence[str]) -> tuple[Algorithm, ...]:
@@ -105,13 +125,7 @@ def compare(
     """
     for algorithm in algorithms:
         require_mode(known_mode(algorithm.mode))
-    targets = plan_service_targets(lab.cluster)
-    if not targets:
-        raise RequestError(
-            "there is nothing to call: no Service with a cluster IP and a TCP or UDP port",
-            where="the manifests",
-            todo="add a Service, or try one of the shipped labs: labkit demo web",
-        )
+    targets = called_services(lab.cluster)
     runs: list[RunResult] = []
     followed, crafted = None, list[CraftedTraffic]()
     total = len(algorithms) * len(targets)
@@ -127,6 +141,69 @@ def compare(
     workload = lab.complete(Workload(connections=connections))
     report = Report(_guest_facts(), lab.iptables_backend, seed, lab.manifests, workload, tuple(runs))
     return Comparison(report, followed, tuple(crafted))
+
+
+def compare_in_virtual_time(
+    manifests: Sequence[Text],
+    algorithms: Sequence[Algorithm],
+    workload: Workload,
+    seed: int,
+    on_progress: Progress,
+    *,
+    guests: GuestChoice = ANY_GUEST,
+) -> Comparison:
+    """Send `workload` to every Service port under every algorithm, each in a fresh guest in virtual time.
+
+    What went wrong with those that could not be measured is in `failures`. Raises RequestError where there is
+    no Service to call, the first error where nothing could be measured.
+    """
+    cluster = read_cluster(manifests)
+    experiments = [
+        Experiment(
+            tuple(manifests),
+            algorithm.mode,
+            algorithm.scheduler,
+            f"{target.service}/{target.target.protocol}",
+            workload,
+            seed=seed,
+            clock="virtual",
+        )
+        for algorithm in algorithms
+        for target in called_services(cluster)
+    ]
+    on_progress(0, len(experiments), "starting guests in virtual time")
+    outcomes = run_all(experiments, on_progress, guests=guests)
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, LabError))
+    measured = [outcome for outcome in outcomes if not isinstance(outcome, LabError)]
+    if not measured:
+        raise failures[0]
+    complete = complete_workload(workload, cluster.pods, {})
+    report = Report(
+        guest=measured[0].guest,
+        iptables_backend=measured[0].iptables_backend,
+        seed=seed,
+        manifests=tuple(text.name for text in manifests),
+        workload=complete,
+        runs=tuple(one.run for one in measured),
+    )
+    return Comparison(report, None, (), failures)
+
+
+def open_loop(connections: int | None = None) -> Workload:
+    """Return traffic that comes whatever the pods do; None: one minute of it."""
+    return OPEN_LOOP if connections is None else replace(OPEN_LOOP, connections=connections)
+
+
+def called_services(cluster: ClusterSpec) -> tuple[ServiceTarget, ...]:
+    """Return the Service ports that a comparison calls. Raises RequestError where there is none."""
+    targets = plan_service_targets(cluster)
+    if not targets:
+        raise RequestError(
+            "there is nothing to call: no Service with a cluster IP and a TCP or UDP port",
+            where="the manifests",
+            todo="add a Service, or try one of the shipped labs: labkit demo web",
+        )
+    return targets
 
 
 def _follow_first(lab: Lab, targets: Sequence[ServiceTarget]) -> FollowedConnection | None:

@@ -14,6 +14,7 @@ Each one says three things: what happened, where, and what to do about it.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -100,3 +101,21 @@ class ProgramError(LabError):
 
 class TrafficError(LabError):
     """A backend or a client could not do its work."""
+
+
+def encode_error(error: LabError) -> bytes:
+    """Return an error as JSON, for another process; a SpecError goes as the RequestError that it is."""
+    kind = type(error) if type(error) in LabError.__subclasses__() else RequestError
+    message = error.message if kind is type(error) else "\n".join(error.lines())
+    return json.dumps(
+        {"error": kind.__name__, "message": message, "where": error.where, "todo": error.todo}
+    ).encode()
+
+
+def decode_error(data: bytes) -> LabError:
+    """Return the error that `encode_error` wrote. Raises ValueError where the bytes are none."""
+    value = json.loads(data)
+    kinds = {kind.__name__: kind for kind in LabError.__subclasses__()}
+    if not isinstance(value, dict) or value.get("error") not in kinds:
+        raise ValueError("this is no error of labkit's")
+    return kinds[value["error"]](value["message"], where=value["where"], todo=value["todo"])

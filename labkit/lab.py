@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from labkit.errors import CapabilityError, RequestError
 from labkit.fabric.build import Network, build_network
+from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.guest.info import current
-from labkit.measure.experiment import Programmed, measure_service
+from labkit.measure.experiment import Programmed, complete_workload, measure_service
 from labkit.measure.targets import find_service_target
 from labkit.proxy.extension import lab_extension
 from labkit.proxy.plans import Mode, known_mode, lab_config
@@ -26,6 +27,7 @@ from labkit.proxy.program import available_modes, available_schedulers, require_
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.cluster import read_manifests
+from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.summary import summarise_cluster
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labkit.fabric.namespace import Namespace
+    from labkit.guest.clock import Clock
     from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
     from labkit.spec.clients import ClientPlan
@@ -77,14 +80,14 @@ class Lab:
     @classmethod
     def open(
         cls,
-        *manifests: str | Path,
+        *manifests: str | Path | Text,
         mode: str = "iptables",
         scheduler: str = "rr",
         config: ProxyConfig | None = None,
         clients: Sequence[ClientPlan] | None = None,
         on_progress: Progress | None = None,
     ) -> Self:
-        """Build the cluster of `manifests` (shipped labs' names, or files), program it, let its pods answer.
+        """Build the cluster of `manifests` (shipped labs' names, files, texts); its pods answer then.
 
         Raises CapabilityError outside of the lab's Linux and for a mode that it lacks, SpecError for the
         manifests' mistakes, RequestError for an unknown mode or scheduler, BuildError or ProgramError for
@@ -97,7 +100,7 @@ class Lab:
             )
         cluster = read_manifests(manifests)
         lab = cls(cluster, config or lab_config(cluster), clients)
-        lab.manifests = tuple(map(str, manifests))
+        lab.manifests = tuple(one.name if isinstance(one, Text) else str(one) for one in manifests)
         lab.mode, lab.scheduler = _mode_of_this_linux(mode), scheduler
         lab._build(on_progress)
         return lab
@@ -152,6 +155,12 @@ class Lab:
         return available_modes()
 
     @property
+    def clock(self) -> Clock:
+        """Whether this guest's time, and so every latency measured in it, is real or virtual."""
+        guest = current()
+        return guest.clock if guest else "real"
+
+    @property
     def schedulers(self) -> tuple[str, ...]:
         """The IPVS schedulers that this guest has."""
         return available_schedulers(self.network.node(self.cluster.nodes[0].name))
@@ -198,21 +207,24 @@ class Lab:
             self._target(service),
             self.complete(Workload(**workload)),
             seed=seed,
-            programmed=Programmed(self.mode, self.algorithm),
+            programmed=Programmed(self.mode, self.algorithm, self.clock),
             client=client,
+            with_taps=self.clock == "real",  # forwarding takes no virtual time
             progress=on_progress,
         )
 
     def complete(self, workload: Workload) -> Workload:
         """Return the workload with every pod's service time and weight in it."""
-        pods = self.cluster.pods
-        service_ms = {pod.key: pod.service_ms for pod in pods if pod.service_ms}
-        weights = {pod.key: self.weights.get(pod.key, pod.weight) for pod in pods}
-        return replace(
-            workload,
-            service_ms=service_ms | dict(workload.service_ms),
-            weights=weights | dict(workload.weights),
-        )
+        return complete_workload(workload, self.cluster.pods, self.weights)
+
+    def shape(self, name: str, shaping: Shaping) -> None:
+        """Shape what leaves a pod (`web-1`, `default/web-1`), client or node, instead of any shaping before.
+
+        Raises RequestError for a name that there is not, CapabilityError where this Linux has no netem.
+        """
+        key = self._pod_key(name)
+        namespace = self._plan.pod_names.get(key, name)
+        apply_shaping(self.network.namespaces[namespace], self._plan.link(namespace).interface, shaping)
 
     def send(self, packet: Any, client: str = DEFAULT_CLIENT) -> Any | None:
         """Send a packet made with Scapy (`IP(...) / ...`) from a client; return the answer to it, or None."""

@@ -14,9 +14,14 @@ from labkit.cli.progress import progress_display
 from labkit.errors import RequestError
 
 if TYPE_CHECKING:
-    from labkit.comparison import Comparison, CraftedTraffic
+    from collections.abc import Callable
+
+    from labkit.comparison import Algorithm, Comparison, CraftedTraffic
+    from labkit.experiment import GuestChoice, Offered
 
 DEFAULT_LAB = "weighted"
+VIRTUAL_LAB = "unequal"
+CONNECTIONS = 300
 REPORT = "report.html"
 # Columns that a narrow terminal does without, in this order; the report has them all.
 DISPENSABLE = ("response p95", "connect p95", "response p50", "p value", "as expected?")
@@ -29,7 +34,10 @@ def demo(
     algorithms: Annotated[
         str, typer.Option(help="Modes and IPVS schedulers, comma-separated: iptables,nftables,rr,wlc.")
     ] = "",
-    connections: Annotated[int, typer.Option(help="How many, to each Service port under each.", min=1)] = 300,
+    connections: Annotated[
+        int | None,
+        typer.Option(help="How many, to each Service port under each: 300; 3600 in virtual time.", min=1),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed sends the same traffic.")] = 1,
     output: Annotated[Path, typer.Option(help="Where the report and the results go.")] = Path("out/demo"),
     guest: Annotated[
@@ -37,41 +45,93 @@ def demo(
         typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
     ] = None,
     memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
+    *,
+    virtual_time: Annotated[
+        bool,
+        typer.Option("--virtual-time", help="Exact delays: each run in a guest of its own that never waits."),
+    ] = False,
 ) -> None:
     """Build the lab, send the same traffic under every algorithm, and compare.
 
     Without a manifest: a shipped lab of four unequal pods, in iptables mode, in nftables mode where the guest
     has nf_tables, and with every IPVS scheduler of the guest. With manifests: every Service port in them, in
     every mode of the guest (IPVS: rr).
+
+    In virtual time connections arrive at random, 60 a second, whatever the pods do: queues build up, the
+    latencies are exact and do not depend on this machine, and a minute of it takes seconds.
     """
+    from labkit.experiment import GuestChoice
     from labkit.guest.rerun import rerun_inside
     from labkit.spec.cluster import read_manifests
 
-    names = manifest or [DEFAULT_LAB]
+    names = manifest or [VIRTUAL_LAB if virtual_time else DEFAULT_LAB]
     cluster = read_manifests(names)  # mistakes are said before anything is started
     _require_writable(output)
-    rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))
+    memory_mb = parse_memory_mb(memory)
+    if not virtual_time:
+        rerun_inside(sys.argv[1:], guest, memory_mb=memory_mb)
     for warning in cluster.warnings:
         sys.stderr.write(f"note: {warning}\n")
-    comparison = _measure(names, algorithms, connections, seed, all_schedulers=not manifest)
+    if virtual_time:
+        guests = GuestChoice(guest, memory_mb)
+        comparison = _measure_virtually(
+            names, algorithms, connections, seed, guests, all_schedulers=not manifest
+        )
+    else:
+        comparison = _measure(names, algorithms, connections, seed, all_schedulers=not manifest)
     _write(comparison, output)
     _print(comparison, output)
+    for failure in comparison.failures:
+        sys.stderr.write(f"labkit: {failure}\n")
+    if comparison.failures:
+        raise typer.Exit(comparison.failures[0].exit_status)
 
 
 def _measure(
-    names: list[str], algorithms: str, connections: int, seed: int, *, all_schedulers: bool
+    names: list[str], algorithms: str, connections: int | None, seed: int, *, all_schedulers: bool
 ) -> Comparison:
     from labkit import comparison
+    from labkit.experiment import Offered
     from labkit.lab import Lab
 
     with progress_display("labkit demo") as on_progress, Lab.open(*names, on_progress=on_progress) as lab:
-        if algorithms:
-            chosen = comparison.parse_algorithms(algorithms, lab.schedulers)
-        elif all_schedulers:
-            chosen = comparison.every_algorithm(lab.modes, lab.schedulers)
-        else:
-            chosen = comparison.every_mode(lab.modes)
-        return comparison.compare(lab, chosen, connections, seed, on_progress)
+        chosen = _choose(
+            algorithms, lambda: Offered(lab.modes, lab.schedulers), all_schedulers=all_schedulers
+        )
+        return comparison.compare(lab, chosen, connections or CONNECTIONS, seed, on_progress)
+
+
+def _measure_virtually(
+    names: list[str],
+    algorithms: str,
+    connections: int | None,
+    seed: int,
+    guests: GuestChoice,
+    *,
+    all_schedulers: bool,
+) -> Comparison:
+    from labkit.comparison import compare_in_virtual_time, open_loop
+    from labkit.experiment import find_offered
+    from labkit.spec.cluster import load_manifests
+
+    with progress_display("labkit demo") as on_progress:
+        chosen = _choose(algorithms, lambda: find_offered("virtual", guests), all_schedulers=all_schedulers)
+        return compare_in_virtual_time(
+            load_manifests(names), chosen, open_loop(connections), seed, on_progress, guests=guests
+        )
+
+
+def _choose(
+    algorithms: str, offered: Callable[[], Offered], *, all_schedulers: bool
+) -> tuple[Algorithm, ...]:
+    from labkit import comparison
+
+    there = offered()
+    if algorithms:
+        return comparison.parse_algorithms(algorithms, there.schedulers)
+    if all_schedulers:
+        return comparison.every_algorithm(there.modes, there.schedulers)
+    return comparison.every_mode(there.modes)
 
 
 def _require_writable(directory: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from labkit.cli.memory import parse_memory_mb
 from labkit.errors import LabError
+from labkit.guest.clock import GUEST_LIMIT_S, REAL_TIME, WALL_LIMIT_S, Timing
 
 STATUS_LABKIT_FAILED = 125
 
@@ -23,16 +24,30 @@ def exec_(
         typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
     ] = None,
     memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
+    *,
+    virtual_time: Annotated[
+        bool,
+        typer.Option("--virtual-time", help="Time passes only by waiting: delays are exact, and no wait."),
+    ] = False,
+    guest_time_limit: Annotated[
+        float, typer.Option(help="With --virtual-time: end it after so many seconds of guest time.", min=1)
+    ] = GUEST_LIMIT_S,
+    wall_time_limit: Annotated[
+        float, typer.Option(help="With --virtual-time: end it after so many real seconds.", min=1)
+    ] = WALL_LIMIT_S,
 ) -> None:
     """Run a command inside the lab's Linux, with this directory, environment, terminal and exit status."""
-    run_and_end(tuple(command), guest, memory)
+    bounded = Timing("virtual", guest_time_limit, wall_time_limit)
+    run_and_end(tuple(command), guest, memory, bounded if virtual_time else REAL_TIME)
 
 
-def run_and_end(argv: tuple[str, ...], guest: str | None, memory: str) -> NoReturn:
+def run_and_end(
+    argv: tuple[str, ...], guest: str | None, memory: str, timing: Timing = REAL_TIME
+) -> NoReturn:
     """Run the command in the guest and end as it ended; 125 and an error on stderr when labkit failed."""
     from labkit.guest.rerun import run_inside
 
-    end_with(lambda: run_inside(argv, guest, parse_memory_mb(memory)))
+    end_with(lambda: run_inside(argv, guest, parse_memory_mb(memory), timing))
 
 
 def end_with(work: Callable[[], None]) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from labkit.guest.info import JOB_SOCKET
 from labkit.guest.line import Frame, FrameType, GuestLine, decode_count, encode_count
 from labkit.guest.loop import Loop
 from labkit.guest.process import SpawnError, SpawnRequest, set_size, spawn
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from labkit.guest.info import GuestInfo
 
 _RETRY_S = 0.02
+_FIRST_CALL = 2**31  # channels below are the host's to give
 
 
 @dataclass(slots=True)
@@ -34,8 +37,10 @@ class _Process:
 class Agent:
     """Serves one line until it ends or the host asks to power off."""
 
-    def __init__(self, line_fd: int, info: GuestInfo) -> None:
+    def __init__(self, line_fd: int, info: GuestInfo, limit_s: float | None = None) -> None:
+        """Serve the line at `line_fd`, for at most `limit_s` seconds by this Linux' own clock."""
         self._info = info
+        self._limit_s = limit_s
         self._loop = Loop()
         self._link = Link(GuestLine(line_fd), self._loop)
         self._link.on_frame = self._handle
@@ -43,13 +48,25 @@ class Agent:
         self._running = True
         self._processes: dict[int, _Process] = {}
         self._pids: dict[int, int] = {}
+        self._calls = itertools.count(_FIRST_CALL)
 
     def run(self) -> None:
         """Say hello, then serve."""
         self._watch_children()
+        self._listen_for_calls()
         self._link.send(FrameType.HELLO, 0, self._info.to_json())
+        if self._limit_s is not None:
+            self._loop.after(self._limit_s, lambda: self._link.send(FrameType.OVERTIME, 0))
         while self._running:
-            self._loop.turn()
+            if self._info.clock == "virtual" and not self._processes:
+                self._stay()
+            else:
+                self._loop.turn()
+
+    def _stay(self) -> None:
+        """Wait for the host without sleeping: virtual time, which then would run away, stands still."""
+        self._loop.turn(0)
+        os.sched_yield()  # to what brings the line's bytes here
 
     def _stop(self) -> None:
         self._running = False
@@ -134,6 +151,19 @@ class Agent:
                 # Not before: a process that closes its files first and then exits would die of the hang-up.
                 os.close(process.terminal)
             self._link.send(FrameType.EXITED, process.channel, encode_count(process.status))
+
+    def _listen_for_calls(self) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(JOB_SOCKET))
+        listener.listen()
+        self._loop.on_readable(listener.fileno(), partial(self._take_call, listener))
+
+    def _take_call(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.setblocking(False)  # noqa: FBT003 - it takes no keyword
+        channel = next(self._calls)
+        self._link.send(FrameType.CALL, channel)
+        join_socket(self._link, channel, connection)
 
     def _connect(self, channel: int, port: int, attempts: int) -> None:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.guest.capabilities import SYSTEM_PATH, Linux, namespace_flags
+from labkit.guest.clock import REAL_TIME
 from labkit.guest.init import Settings
 from labkit.guest.keeper import GuestProgram, PrivateFiles
 from labkit.guest.places import choose_memory_directory
@@ -18,27 +19,45 @@ from labkit.guest.places import choose_memory_directory
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labkit.guest.clock import Timing
+
 _INIT = Path(__file__).with_name("init.py")
 _INIT_ARGUMENTS = ("-I", "-S")
 # Self-tests and drivers the lab never uses: without them the packaged system boots in 0.3 s instead of 1.5 s.
 _UNUSED_AT_BOOT = "initcall_blacklist=raid6_select_algo,init_zswap"
+_VIRTUAL_TIME = "time-travel=inf-cpu"
 _UML_OPTIONS = ("pty.legacy_count=0", "lsm=capability", "cgroup_disable=memory", _UNUSED_AT_BOOT)
 
 
 def plan_uml(
-    linux: Linux, lab: str, memory_mb: int, private: Path, environ: Mapping[str, str]
+    linux: Linux,
+    lab: str,
+    memory_mb: int,
+    private: Path,
+    environ: Mapping[str, str],
+    *,
+    timing: Timing = REAL_TIME,
 ) -> GuestProgram:
-    """Return how to start User-Mode Linux with `memory_mb` MB.
+    """Return how to start User-Mode Linux with `memory_mb` MB and the clock of `timing`.
 
     Raises CapabilityError when no directory can hold its memory.
     """
     memory_directory = choose_memory_directory(memory_mb, environ)
-    settings = Settings("uml", lab, linux.modules, _private_directories(environ))
+    settings = Settings(
+        "uml",
+        lab,
+        linux.modules,
+        _private_directories(environ),
+        clock=timing.clock,
+        guest_limit_s=timing.guest_limit_s,
+        host_cpus=len(os.sched_getaffinity(0)),
+    )
     argv = (
         linux.binary,
         *("rootfstype=hostfs", "root=/dev/root", "rw", "hostfs=/", f"mem={memory_mb}M"),
         *("con=null", "con0=null,fd:1", "ssl0=fd:{line}", "quiet"),
         *(f"uml_dir={private}/", f"umid={lab}", *_UML_OPTIONS),
+        *((_VIRTUAL_TIME,) if timing.clock == "virtual" else ()),
         *(f"init={private}/python", *_library_path()),
         *("--", *_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "/dev/ttyS0"),
     )
@@ -49,7 +68,14 @@ def plan_uml(
 def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> GuestProgram:
     """Return how to start the lab's first process in namespaces of its own on the host's kernel."""
     flags = namespace_flags()
-    settings = Settings("host", lab, "", _private_directories(environ), user_namespace=os.geteuid() != 0)
+    settings = Settings(
+        "host",
+        lab,
+        "",
+        _private_directories(environ),
+        user_namespace=os.geteuid() != 0,
+        host_cpus=len(os.sched_getaffinity(0)),
+    )
     argv = (
         f"{private}/python",
         *(*_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "{line}"),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labkit.guest.candidates import Candidate
+    from labkit.guest.clock import Clock
+    from labkit.guest.info import GuestInfo
 
 INSTALL_UML = "sudo apt-get install user-mode-linux"
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
@@ -40,18 +42,25 @@ class Linux:
     modules: str = ""
 
 
-def choose_linux(request: str | None = None, environ: Mapping[str, str] | None = None) -> Linux:
+def choose_linux(
+    request: str | None = None, environ: Mapping[str, str] | None = None, clock: Clock = "real"
+) -> Linux:
     """Return the Linux to run the lab in: `request` is auto, host, uml, shipped, packaged or a path.
 
     None asks LABKIT_GUEST.
 
-    Raises CapabilityError when there is none, or when the requested one cannot be used.
+    Raises CapabilityError when there is none, or when the requested one cannot be used or cannot have this
+    `clock`. Whether a User-Mode Linux can have a virtual one only shows when it has booted.
     """
     environ = os.environ if environ is None else environ
     request = request or environ.get("LABKIT_GUEST") or "auto"
     here = current()
+    if here is not None and here.clock == "real" and clock == "virtual":
+        raise _real_already(here)
     if here is not None:
         return Linux("inside", f"this process already runs in the lab's Linux ({here.kind} {here.release})")
+    if request == "host" and clock == "virtual":
+        raise no_virtual_time("the host's own kernel was asked for")
     if request == "host":
         return _host_or_error()
     if request == "uml":
@@ -60,7 +69,7 @@ def choose_linux(request: str | None = None, environ: Mapping[str, str] | None =
         return _uml(find_candidate(request, environ), "it was asked for")
     if request != "auto":
         return _given_uml(request)
-    missing = missing_on_host()
+    missing = missing_on_host() if clock == "real" else ("virtual time",)
     return _uml_or_error(environ, missing) if missing else _host()
 
 
@@ -79,6 +88,23 @@ def command_path(path: str | None) -> str:
     """Return PATH with the system's directories added at its end: the lab's tools live in sbin."""
     present = (path or os.defpath).split(":")
     return ":".join([*present, *(directory for directory in SYSTEM_PATH if directory not in present)])
+
+
+def no_virtual_time(why: str) -> CapabilityError:
+    """Return the error for a Linux whose clock cannot be virtual; `why` says how it came to be chosen."""
+    return CapabilityError(
+        "this Linux has no virtual time",
+        where=why,
+        todo="use the lab's own guest (labkit guest list; labkit guest build), or leave --virtual-time out",
+    )
+
+
+def _real_already(here: GuestInfo) -> CapabilityError:
+    return CapabilityError(
+        "this process already runs in a lab's Linux, whose time is real",
+        where=f"lab {here.lab}",
+        todo="run it from outside, where a guest of its own can be started for it",
+    )
 
 
 def _host() -> Linux:

@@ -1,4 +1,4 @@
-"""Run a command in a guest and keep what it writes."""
+"""Run a command in a guest on given input and keep what it writes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,30 @@ class Captured:
     wait_status: int
 
 
-def run_and_capture(guest: GuestConnection, argv: tuple[str, ...]) -> Captured:
-    """Run a command without input in this directory and environment; raise GuestError if it cannot."""
-    process, output, errors = guest.new_channels(3)
+def run_and_capture(guest: GuestConnection, argv: tuple[str, ...], given: bytes = b"") -> Captured:
+    """Run a command on the input `given` in this directory and environment; raise GuestError if it cannot."""
+    process, source, output, errors = guest.new_channels(4)
     collected = {output: _Collector(guest, output), errors: _Collector(guest, errors)}
     last: list[Frame] = []
     env = {**os.environ, "PATH": command_path(os.environ.get("PATH")), "LABKIT_LAB": guest.name}
-    request = SpawnRequest(argv, env, os.getcwd(), 0o022, pipes={1: output, 2: errors})  # noqa: PTH109 - text
+    request = SpawnRequest(argv, env, os.getcwd(), 0o022, pipes={0: source, 1: output, 2: errors})  # noqa: PTH109 - text
     guest.spawn(process, request, last.append)
+    _give(guest, source, given)
     while not last or last[-1].type is FrameType.STARTED:
         guest.turn()
     if last[-1].type is FrameType.FAILED:
         raise GuestError(json.loads(last[-1].payload)["message"])
     written = [collected[channel].finish() for channel in (output, errors)]
     return Captured(written[0], written[1], decode_count(last[-1].payload))
+
+
+def _give(guest: GuestConnection, channel: int, data: bytes) -> None:
+    """Send bytes and their end to a channel, by way of a file that needs no name."""
+    file = os.memfd_create("input", os.MFD_CLOEXEC)
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(data)
+    os.lseek(file, 0, os.SEEK_SET)
+    Stream(guest.link, channel, source=file, owned=True)
 
 
 class _Collector:

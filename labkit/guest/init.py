@@ -11,19 +11,29 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.guest.clock import Clock
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What init is told. `private_directories` are under /run, and made again on the guest's empty one."""
+    """What init is told. `private_directories` are under /run, and made again on the guest's empty one.
+
+    `clock` is the one that was asked for; after `guest_limit_s` by it (None: never) the agent gives up.
+    """
 
     kind: str
     lab: str
     modules: str
     private_directories: tuple[str, ...] = ()
     user_namespace: bool = False
+    clock: Clock = "real"
+    guest_limit_s: float | None = None
+    host_cpus: int = 1
 
     @classmethod
     def read(cls, path: Path) -> Settings:
@@ -45,11 +55,24 @@ def main(settings_path: str, line: str) -> None:
         setup.set_up_namespaces(in_user_namespace=settings.user_namespace)
         line_fd = int(line)
         os.set_inheritable(line_fd, False)  # noqa: FBT003 - it takes no keyword
-    info = setup.set_up_lab(settings.kind, settings.lab, settings.private_directories)
-    Agent(line_fd, info).run()
+    clock = _take_clock() if settings.clock == "virtual" else "real"
+    info = setup.set_up_lab(
+        settings.kind, settings.lab, clock, settings.host_cpus, settings.private_directories
+    )
+    Agent(line_fd, info, settings.guest_limit_s).run()
     if settings.kind == "uml":
         os.sync()
         setup.power_off()
+
+
+def _take_clock() -> Clock:
+    """Return the clock that this Linux turns out to have, ready for use."""
+    from labkit.guest.clock import read_clock, settle_clock
+
+    clock = read_clock()
+    if clock == "virtual":
+        settle_clock()
+    return clock
 
 
 if __name__ == "__main__":

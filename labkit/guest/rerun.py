@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
+from labkit.guest.clock import REAL_TIME
 from labkit.guest.foreground import Command, Outcome, end_like, run_in_foreground
 from labkit.guest.info import current
+from labkit.guest.jobserver import JobServer
 from labkit.guest.run import DEFAULT_MEMORY_MB, Guest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from labkit.guest.clock import Timing
 
 
 def rerun_inside(
@@ -27,17 +31,20 @@ def rerun_inside(
         run_inside((sys.executable, "-m", "labkit", *arguments), guest, memory_mb)
 
 
-def run_inside(argv: tuple[str, ...], guest: str | None, memory_mb: int) -> NoReturn:
+def run_inside(
+    argv: tuple[str, ...], guest: str | None, memory_mb: int, timing: Timing = REAL_TIME
+) -> NoReturn:
     """Run a command in the lab's Linux with these files, terminal and signals, and end as it ended.
 
     Raises CapabilityError, RequestError or GuestError when no guest comes up, GuestError when it dies.
     """
-    linux = choose_linux(guest)
+    linux = choose_linux(guest, clock=timing.clock)
     if linux.kind == "inside":
         outcome = _replace_this_process(argv)
     else:
-        with Guest.boot(linux, memory_mb=memory_mb) as running:
+        with Guest.boot(linux, memory_mb=memory_mb, timing=timing) as running:
             AttachServer(running)
+            JobServer(running)
             outcome = run_in_foreground(running, Command(argv))
     end_like(outcome)
 

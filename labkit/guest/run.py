@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from labkit.errors import GuestError, RequestError
 from labkit.guest.boot import plan_namespaces, plan_uml
+from labkit.guest.capabilities import no_virtual_time
+from labkit.guest.clock import REAL_TIME
 from labkit.guest.connection import GuestConnection
 from labkit.guest.info import GuestInfo
 from labkit.guest.keeper import Keeper, PrivateFiles, start_keeper
@@ -20,9 +22,11 @@ from labkit.guest.line import Frame, FrameType, HostLine
 from labkit.guest.places import name_private_directory, sweep_dead_directories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from labkit.guest.capabilities import Linux
+    from labkit.guest.clock import Timing
 
 DEFAULT_MEMORY_MB = 512
 LEAST_MEMORY_MB = 96
@@ -35,7 +39,7 @@ class Guest(GuestConnection):
     """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it."""
 
     def __init__(self, keeper: Keeper, line_fd: int, files: PrivateFiles) -> None:
-        super().__init__(HostLine(line_fd), range(1, 2**32))
+        super().__init__(HostLine(line_fd), range(1, 2**31))
         self.info: GuestInfo | None = None
         self._keeper = keeper
         self._line_fd = line_fd
@@ -45,15 +49,18 @@ class Guest(GuestConnection):
         self._ended: dict[str, object] | None = None
         self._line_ended = False
         self._keeper_gone = False
+        self._timing = REAL_TIME
+        self._overtime = ""
+        self.on_call: Callable[[int], None] = self._refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
     @classmethod
-    def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB) -> Guest:
+    def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
         """Boot a guest and return it when its agent is up.
 
-        Raises RequestError for too little memory, CapabilityError when the memory has no place,
-        GuestError (with the console's last words) when it does not come up.
+        Raises RequestError for too little memory, CapabilityError when the memory has no place or this Linux
+        not the clock that is asked for, GuestError (with the console's last words) when it does not come up.
         """
         if linux.kind == "uml" and memory_mb < LEAST_MEMORY_MB:
             raise RequestError(
@@ -63,9 +70,10 @@ class Guest(GuestConnection):
             )
         _open_standard_files()
         sweep_dead_directories(os.environ)
-        guest = _start(cls, linux, memory_mb)
+        guest = _start(cls, linux, memory_mb, timing)
         try:
             guest._await_hello()  # noqa: SLF001 - this class's own
+            guest._keep_time(linux, timing)  # noqa: SLF001
         except BaseException:
             guest.close()
             raise
@@ -89,6 +97,12 @@ class Guest(GuestConnection):
         self.loop.turn(timeout_s)
         if self._line_ended or self._keeper_gone or self._ended is not None:
             raise self._death()
+        if self._overtime:
+            raise GuestError(
+                f"what runs in the guest did not end {self._overtime}",
+                where=f"the guest's {self._timing.clock} clock",
+                todo="let it end by itself, or allow it more time",
+            )
 
     def close(self) -> None:
         """End the guest and wait until nothing of it is left. May be called twice."""
@@ -120,6 +134,17 @@ class Guest(GuestConnection):
             self.turn(remaining_s)
         self._files.remove()  # needed while booting only: now a kill leaves nothing
 
+    def _keep_time(self, linux: Linux, timing: Timing) -> None:
+        """Hold the guest to its clock, which it has tried itself, and to the bounds on its time."""
+        if self.info is None or self.info.clock != timing.clock:
+            raise no_virtual_time(linux.why)
+        self._timing = timing
+        if timing.wall_limit_s is not None:
+            self.loop.after(timing.wall_limit_s, self._note_late)
+
+    def _note_late(self) -> None:
+        self._overtime = f"within {self._timing.wall_limit_s:,.0f} seconds of wall time"
+
     def _await_end(self, deadline: float) -> None:
         while self._ended is None and not self._keeper_gone:
             remaining_s = deadline - time.monotonic()
@@ -139,8 +164,16 @@ class Guest(GuestConnection):
     def _handle(self, frame: Frame) -> None:
         if frame.type is FrameType.HELLO:
             self.info = GuestInfo.from_json(frame.payload)
+        elif frame.type is FrameType.CALL:
+            self.on_call(frame.channel)
+        elif frame.type is FrameType.OVERTIME:
+            self._overtime = f"within {self._timing.guest_limit_s:,.0f} seconds of its own time"
         else:
             super()._handle(frame)
+
+    def _refuse_call(self, channel: int) -> None:
+        self.link.send(FrameType.CLOSED, channel)
+        self.link.send(FrameType.EOF, channel)
 
     def _note_line_end(self) -> None:
         self._line_ended = True
@@ -203,11 +236,11 @@ def _open_standard_files() -> None:
     os.close(fd)
 
 
-def _start(cls: type[Guest], linux: Linux, memory_mb: int) -> Guest:
+def _start(cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing) -> Guest:
     private = name_private_directory(os.environ)
     lab = secrets.token_hex(3)
     if linux.kind == "uml":
-        program = plan_uml(linux, lab, memory_mb, private, os.environ)
+        program = plan_uml(linux, lab, memory_mb, private, os.environ, timing=timing)
     else:
         program = plan_namespaces(lab, private, os.environ)
     ours, theirs = socket.socketpair()

@@ -7,11 +7,15 @@ import os
 import resource
 import termios
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit.guest import syscalls
 from labkit.guest.info import MARKER, GuestInfo, read_running_system
 from labkit.guest.modules import LAB_MODULES, load_modules
 from labkit.guest.syscalls import power_off
+
+if TYPE_CHECKING:
+    from labkit.guest.clock import Clock
 
 __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "set_up_uml"]
 
@@ -64,13 +68,15 @@ def set_up_namespaces(*, in_user_namespace: bool) -> None:
     syscalls.mount("run", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
 
 
-def set_up_lab(kind: str, lab: str, private_directories: tuple[str, ...]) -> GuestInfo:
+def set_up_lab(
+    kind: str, lab: str, clock: Clock, host_cpus: int, private_directories: tuple[str, ...]
+) -> GuestInfo:
     """Do what all backends need, write the marker and return what it says."""
     for directory in ("/run/lock", "/run/netns", *private_directories):
         Path(directory).mkdir(parents=True, exist_ok=True, mode=0o700)
     syscalls.bring_loopback_up()
     syscalls.set_hostname(HOSTNAME)
-    info = read_running_system(kind, lab)
+    info = read_running_system(kind, lab, clock, host_cpus)
     MARKER.parent.mkdir(parents=True, exist_ok=True)
     MARKER.write_bytes(info.to_json())
     return info

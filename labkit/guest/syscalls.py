@@ -21,6 +21,7 @@ MS_PRIVATE = 1 << 18
 MS_NOSUID = 2
 MS_NODEV = 4
 
+_PR_SET_TIMERSLACK = 29
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ADDR_NO_RANDOMIZE = 0x0040000
@@ -59,6 +60,11 @@ def set_hostname(name: str) -> None:
 def set_parent_death_signal(signal_number: int) -> None:
     """Ask for a signal when the thread that created this process ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "PR_SET_PDEATHSIG")
+
+
+def set_timer_slack(slack_ns: int) -> None:
+    """Set how late this process and the children it starts from now on may be woken from a sleep."""
+    _check(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(slack_ns), 0, 0, 0), "PR_SET_TIMERSLACK")
 
 
 def become_subreaper() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labkit.errors import TrafficError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from labkit.fabric.build import Network
     from labkit.proxy.services import ForwardedPort
-    from labkit.spec.model import ClusterSpec
+    from labkit.spec.model import ClusterSpec, Pod
     from labkit.traffic.backend import Backends
     from labkit.traffic.flow import FlowOutcome
 
@@ -102,6 +102,20 @@ def measure_service(
     forward_us = reading.forward_us(outcomes) if reading else {}
     flows = record_flows(service, outcomes, forward_us)
     return summarise(service, workload, programmed, flows, reading.lost if reading else 0)
+
+
+def complete_workload(workload: Workload, pods: Sequence[Pod], weights: Mapping[str, int]) -> Workload:
+    """Return the workload with every pod's service time and weight in it.
+
+    Those it does not name are the pods' own, by their annotations, and before these `weights`.
+    """
+    service_ms = {pod.key: pod.service_ms for pod in pods if pod.service_ms}
+    own_weights = {pod.key: weights.get(pod.key, pod.weight) for pod in pods}
+    return replace(
+        workload,
+        service_ms=service_ms | dict(workload.service_ms),
+        weights=own_weights | dict(workload.weights),
+    )
 
 
 def record_flows(

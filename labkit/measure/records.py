@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from labkit import __version__
+from labkit.guest.clock import Clock
 from labkit.proxy.printing import KUBE_PROXY
 from labkit.traffic.flow import FlowError
 from labkit.traffic.workload import Workload  # noqa: TC001  see above
 
 __all__ = ["Clock", "FlowError", "FlowRecord", "GuestFacts", "Quantile", "Report", "RunResult"]
 
-Clock = Literal["real", "virtual"]
 LatencyName = Annotated[str, ("connect", "response", "forward")]
 QuantileName = Annotated[str, ("p05", "p50", "p95", "p99")]
 UNWRITTEN: Mapping[str, bool] = {"written": False}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import GuestError
 from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
+from labkit.guest.jobserver import JobServer
 from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest
 from labkit.guest.run import Guest
@@ -60,6 +61,7 @@ class Session:
             Stream(guest.link, channel, sink=sys.stderr.fileno(), owned=False)
         guest.spawn(self._channel, _kernel_process(guest.name, connection, output, errors), self._handle)
         AttachServer(guest)
+        JobServer(guest)
         self._watch_parent()
         self._watch_signals()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from labkit.spec.documents import Findings, Text
+from labkit.spec.documents import Findings, Text, read_texts
 from labkit.spec.endpoints import plan_slices
 from labkit.spec.manifest import Item, read_objects, shipped_lab
 from labkit.spec.model import ClusterSpec
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 Wanted = TypeVar("Wanted", bound=Object)
 
 
-def read_manifests(names: Iterable[str | Path]) -> ClusterSpec:
+def read_manifests(names: Iterable[str | Path | Text]) -> ClusterSpec:
     """Return the cluster of manifests that a user named: files, `-` for standard input, or shipped labs.
+
+    A `Text` is a manifest itself.
 
     Raises:
         SpecError: every mistake of all of them.
@@ -32,7 +34,18 @@ def read_manifests(names: Iterable[str | Path]) -> ClusterSpec:
     return read_cluster([_source(name) for name in names])
 
 
-def _source(name: str | Path) -> Path | Text:
+def load_manifests(names: Iterable[str | Path | Text]) -> tuple[Text, ...]:
+    """Return the manifests that a user named as they read now, whole; raises what `read_manifests` raises."""
+    findings = Findings()
+    texts = read_texts([_source(name) for name in names], findings)
+    findings.raise_mistakes()
+    read_cluster(texts)
+    return texts
+
+
+def _source(name: str | Path | Text) -> Path | Text:
+    if isinstance(name, Text):
+        return name
     path = Path(name)
     if isinstance(name, Path) or name == "-" or path.suffix or len(path.parts) > 1 or path.exists():
         return path

@@ -145,6 +145,12 @@ def read_documents(sources: Sequence[Path | Text], findings: Findings) -> list[D
     return documents
 
 
+def read_texts(sources: Sequence[Path | Text], findings: Findings) -> tuple[Text, ...]:
+    """Return every source as a `Text`, whose file is no longer needed; mistakes go to `findings`."""
+    opened = [_open_source(given, order, findings) for order, given in enumerate(sources)]
+    return tuple(Text(source.name, source.text) for source in opened if source is not None)
+
+
 def _open_source(given: Path | Text, order: int, findings: Findings) -> Source | None:
     if isinstance(given, Text):
         return Source(given.name, order, given.text)

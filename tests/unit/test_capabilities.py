@@ -9,6 +9,7 @@ import pytest
 from labkit.errors import CapabilityError
 from labkit.guest.boot import plan_uml
 from labkit.guest.capabilities import Linux, choose_linux, command_path
+from labkit.guest.clock import VIRTUAL_TIME
 from labkit.guest.info import GuestInfo, current
 from labkit.guest.modules import load_modules, module_name, read_dependencies
 from labkit.guest.run import describe_wait_status, last_words
@@ -87,3 +88,17 @@ def test_last_words_are_the_panic_or_the_last_lines():
 def test_a_wait_status_in_words():
     assert describe_wait_status(9) == "was killed by SIGKILL"
     assert describe_wait_status(3 << 8) == "exited with status 3"
+
+
+def test_virtual_time_is_not_looked_for_in_the_host_s_own_kernel():
+    with pytest.raises(CapabilityError, match="no virtual time"):
+        choose_linux("host", {}, "virtual")
+
+
+def test_virtual_time_is_an_argument_of_the_boot(tmp_path):
+    linux = Linux("uml", "", "/linux", "")
+    program = plan_uml(linux, "ab12cd", 300, tmp_path, {}, timing=VIRTUAL_TIME)
+    assert "time-travel=inf-cpu" in program.argv
+    settings = json.loads(program.files.texts["settings.json"])
+    assert (settings["clock"], settings["guest_limit_s"]) == ("virtual", VIRTUAL_TIME.guest_limit_s)
+    assert "time-travel=inf-cpu" not in plan_uml(linux, "ab12cd", 300, tmp_path, {}).argv
