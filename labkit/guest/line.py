@@ -42,8 +42,8 @@ class FrameType(enum.IntEnum):
     CLOSED = 14  # nobody takes bytes of this channel any more
     GRANT = 15  # so many bytes of this channel were passed on
     POWER_OFF = 16  # host to guest: the work is done
-    CALL = 18  # guest to host: a process there has a job for a guest of its own; the channel is its stream
     OVERTIME = 17  # guest to host: the bound on the guest's time is reached
+    CALL = 18  # guest to host: a process there has a job for a guest of its own; the channel is its stream
 
 
 class LineError(Exception):

@@ -35,7 +35,7 @@ def test_frames_survive_any_split_of_their_bytes(sent, data):
     assert received == sent
 
 
-@given(st.integers(17, 255), st.binary(min_size=8, max_size=30))
+@given(st.integers(max(FrameType) + 1, 255), st.binary(min_size=8, max_size=30))
 def test_bytes_that_are_no_frame_are_refused(type_, rest):
     with pytest.raises(LineError):
         Decoder().feed(bytes([type_]) + rest)
