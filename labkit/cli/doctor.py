@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLATFORMS = (
     (
         "Linux on amd64",
-        "User-Mode Linux (shipped: labkit-guest), or the host's own kernel where it has ip_vs and lets you use it",
+        "User-Mode Linux (shipped), or the host's own kernel where it has ip_vs and lets you use it",
         "Debian 12, as root and as another user; a host's own ip_vs: no",
     ),
     (
