@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLATFORMS = (
     (
         "Linux on amd64",
-        "User-Mode Linux (Debian's package), or the host's own kernel where it has ip_vs and lets you use it",
+        "User-Mode Linux (shipped), or the host's own kernel where it has ip_vs and lets you use it",
         "Debian 12, as root and as another user; a host's own ip_vs: no",
     ),
     (
@@ -29,9 +29,21 @@ PLATFORMS = (
         "User-Mode Linux; no --privileged",
         "their limits (rights, seccomp, /dev/shm) in the tests' sandbox; a real container: no",
     ),
-    ("Windows with WSL2", "User-Mode Linux, in a Debian", "no"),
-    ("GitHub Codespaces", "User-Mode Linux, in a Debian image", "no"),
-    ("Binder", "none yet: its Ubuntu has no package user-mode-linux", "no"),
+    (
+        "Windows with WSL2",
+        "User-Mode Linux",
+        "no",
+    ),
+    (
+        "GitHub Codespaces",
+        "User-Mode Linux; no recipe for it yet",
+        "no",
+    ),
+    (
+        "Binder",
+        "User-Mode Linux; no recipe for it yet",
+        "no",
+    ),
     (
         "arm64, Apple Silicon",
         "none: no User-Mode Linux there. Use Codespaces, or a Linux VM whose kernel has ip_vs",
