@@ -62,7 +62,7 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit tests/golden tests/properties
 
 host-tests: setup-test
-	$(BIN)/python -m pytest tests/guest tests/commands tests/session tests/notebooks
+	$(BIN)/python -m pytest tests/guest tests/virtual tests/commands tests/session tests/notebooks
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab
