@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
+from labkit.spec.schedulers import SCHEDULER_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labkit.spec.model import ClusterSpec
 
-SCHEDULER_ANNOTATION = "kube-router.io/service.scheduler"
 MAX_WEIGHT = 65535
 _NO_SCHEDULERS: Mapping[str, str] = MappingProxyType({})
 _NO_WEIGHTS: Mapping[str, int] = MappingProxyType({})

@@ -19,7 +19,7 @@ from labkit.proxy.iptables_service import (
 )
 from labkit.proxy.rules import Jump, Rule, Table, comment, forward_rules, masquerade_chains
 from labkit.proxy.services import ForwardedPort, forwarded_ports
-from labkit.proxy.settings import LOOPBACK, NodeSettings, node_settings
+from labkit.proxy.settings import LOCALHOST, LOOPBACK, NodeSettings, node_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,5 +147,5 @@ def _node_port_matches(settings: NodeSettings) -> tuple[Rule, ...]:
     if settings.node_ports_everywhere:
         local: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
         return (local if settings.localhost_node_ports else (*local, "!", "-d", str(LOOPBACK)),)
-    loopback = ("127.0.0.1",) if settings.localhost_node_ports else ()
+    loopback = (LOCALHOST,) if settings.localhost_serves_node_ports else ()
     return tuple(("-d", address) for address in (*settings.node_port_addresses, *loopback))

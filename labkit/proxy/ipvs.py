@@ -123,8 +123,13 @@ def plan_ipvs(
         tables=ipvs_tables(ports, settings, sets),
         ipsets=tuple(sets.values()),
         addresses=bound,
+        # Where two Services claim one address and port, IPVS holds one of them: the last one written.
         virtual_servers=tuple(
-            server for port in ports for server in _virtual_servers(port, settings, default, extension)
+            {
+                server.key: server
+                for port in ports
+                for server in _virtual_servers(port, settings, default, extension)
+            }.values()
         ),
         timeouts=_timeouts(config),
         excluded_cidrs=tuple(config.ipvs.exclude_cidrs),

@@ -110,7 +110,7 @@ def _members(port: ForwardedPort, settings: NodeSettings) -> Iterator[tuple[str,
         yield "KUBE-EXTERNAL-IP-LOCAL" if port.external_local else "KUBE-EXTERNAL-IP", f"{address},{end}"
     for address in port.vips:
         yield from _vip_members(port, f"{address},{end}", address)
-    if settings.node_port_addresses:
+    if settings.node_port_addresses or not port.node_port:
         yield from _node_port_members(port, settings)
 
 

@@ -24,6 +24,7 @@ from labkit.proxy.program_device import apply_addresses, delete_device, has_devi
 from labkit.proxy.program_nft import apply_transaction, delete_table
 from labkit.proxy.program_sets import apply_sets, destroy_sets, read_sets, refill_sets
 from labkit.proxy.program_tables import apply_tables, read_tables
+from labkit.spec.schedulers import SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from labkit.proxy.program_restore import Backend
     from labkit.proxy.rules import CountedTable
 
-SCHEDULERS = ("rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos")
-"""Every scheduler of Linux 6: what a guest may have."""
 PROBE_ADDRESS, PROBE_PORT = "198.51.100.0", 20000  # kube-proxy's own: TEST-NET-2, never routed
 Counts = dict[str, dict[str, int]]
 """New connections by service port, then by endpoint (`address:port`)."""

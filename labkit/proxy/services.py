@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from labkit.spec.model import ClusterSpec, EndpointSlice, Protocol, Service, ServicePort
 
-PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-HEADLESS_LABEL = "service.kubernetes.io/headless"
+UNWATCHED_LABELS = frozenset(
+    ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+)
+"""kube-proxy does not watch objects that carry one of these, Services and EndpointSlices alike."""
 _OLD_HINTS = "service.kubernetes.io/topology-aware-hints"
 _HINTS = "service.kubernetes.io/topology-mode"
 
@@ -74,12 +76,13 @@ class ForwardedPort:
 def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[ForwardedPort, ...]:
     """Return every service port that the node forwards, in the order of the manifests.
 
-    Left out: headless and ExternalName Services, and those labelled for another proxy. kube-proxy itself
-    walks them in random order; chains that several Services share may be in any order.
+    Left out: headless and ExternalName Services; Services and slices labelled for another proxy. kube-proxy
+    itself walks them in random order; chains that several Services share may be in any order.
     """
     slices: defaultdict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for one in cluster.slices:
-        slices[one.namespace, one.service].append(one)
+        if not UNWATCHED_LABELS & one.labels.keys():
+            slices[one.namespace, one.service].append(one)
     return tuple(
         _forwarded_port(service, port, slices[service.namespace, service.name], settings)
         for service in cluster.services
@@ -89,8 +92,8 @@ def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[Forwa
 
 
 def _is_proxied(service: Service) -> bool:
-    named_for_others = PROXY_NAME_LABEL in service.labels or HEADLESS_LABEL in service.labels
-    return service.type != "ExternalName" and service.cluster_ip not in {"", "None"} and not named_for_others
+    has_cluster_ip = service.type != "ExternalName" and service.cluster_ip not in {"", "None"}
+    return has_cluster_ip and not UNWATCHED_LABELS & service.labels.keys()
 
 
 def _forwarded_port(
@@ -101,7 +104,7 @@ def _forwarded_port(
     ranges = ipv4_networks(service.source_ranges)
     accessible = bool(port.node_port or vips or external_ips)
     policy_counts = service.type in {"NodePort", "LoadBalancer"} or (
-        service.type == "ClusterIP" and bool(external_ips)
+        service.type == "ClusterIP" and bool(service.external_ips)  # of either family
     )
     external_local = policy_counts and service.external_policy == "Local"
     internal_local = service.internal_policy == "Local"

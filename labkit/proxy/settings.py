@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 LOOPBACK = IPv4Network("127.0.0.0/8")
-ANYWHERE = IPv4Network("0.0.0.0/0")
+LOCALHOST = "127.0.0.1"
+ANYWHERE = "0.0.0.0/0"
+UNSPECIFIED = IPv4Address("0.0.0.0")
 _CIDR = re.compile(r"\d+\.\d+\.\d+\.\d+/\d{1,2}")
 
 
@@ -49,8 +51,9 @@ class NodeSettings:
 
     `addresses` are the node's own, loopback aside. `local_detector` is None where the configuration gives no
     way to tell pods by. `node_port_addresses` are those of `addresses` that serve node ports;
-    `node_ports_everywhere` says that the configuration did not choose among them. `accepts_invalid`:
-    connection tracking tolerates packets outside of a TCP window.
+    `node_ports_everywhere` says that the configuration did not choose among them.
+    `localhost_node_ports`: loopback addresses may serve them, too; `localhost_serves_node_ports`: the chosen
+    ones hold 127.0.0.1. `accepts_invalid`: connection tracking tolerates packets outside of a TCP window.
     """
 
     node: str
@@ -63,6 +66,7 @@ class NodeSettings:
     node_ports_everywhere: bool
     node_port_addresses: tuple[str, ...]
     localhost_node_ports: bool
+    localhost_serves_node_ports: bool
     accepts_invalid: bool
 
     @property
@@ -81,7 +85,7 @@ def node_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()
 
     `addresses` are the node's own (default: its InternalIP). Without node port addresses, all serve.
     """
-    return _settings(node, config, config.iptables, addresses, (ANYWHERE,))
+    return _settings(node, config, config.iptables, addresses, ANYWHERE)
 
 
 def nftables_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] = ()) -> NodeSettings:
@@ -90,9 +94,8 @@ def nftables_settings(node: Node, config: ProxyConfig, addresses: Sequence[str] 
     `addresses` are the node's own (default: its InternalIP). Without node port addresses, the node's main
     one serves.
     """
-    main = IPv4Network(_node_address(node, config))
-    settings = _settings(node, config, config.nftables, addresses, (main,))
-    return replace(settings, localhost_node_ports=False)
+    settings = _settings(node, config, config.nftables, addresses, f"{_node_address(node, config)}/32")
+    return replace(settings, localhost_node_ports=False, localhost_serves_node_ports=False)
 
 
 def _settings(
@@ -100,11 +103,13 @@ def _settings(
     config: ProxyConfig,
     masquerading: IptablesConfig | NftablesConfig,
     addresses: Sequence[str],
-    usual_node_ports: tuple[IPv4Network, ...],
+    usual_node_ports: str,
 ) -> NodeSettings:
     address = _node_address(node, config)
     held = tuple(addresses) or (address,)
-    served = ipv4_networks(config.node_port_addresses) or usual_node_ports
+    chosen = [text for text in config.node_port_addresses if ipv4_networks([text])] or [usual_node_ports]
+    served = ipv4_networks(chosen)
+    localhost = config.iptables.localhost_node_ports and _reaches_loopback(served)
     return NodeSettings(
         node=node.name,
         zone=node.labels.get(ZONE_LABEL, ""),
@@ -113,9 +118,11 @@ def _settings(
         mark=f"{1 << masquerading.masquerade_bit:#010x}",
         masquerade_all=masquerading.masquerade_all,
         local_detector=_local_detector(node, config),
-        node_ports_everywhere=ANYWHERE in served,
+        # kube-proxy compares the text: 10.0.0.0/0 holds every address, and yet is a choice of addresses.
+        node_ports_everywhere=ANYWHERE in chosen,
         node_port_addresses=tuple(one for one in held if holds(served, one)),
-        localhost_node_ports=config.iptables.localhost_node_ports and _reaches_loopback(served),
+        localhost_node_ports=localhost,
+        localhost_serves_node_ports=localhost and holds(served, LOCALHOST),
         accepts_invalid=config.conntrack.tcp_be_liberal,
     )
 
@@ -141,7 +148,7 @@ def holds(networks: Sequence[IPv4Network], address: str) -> bool:
 def _node_address(node: Node, config: ProxyConfig) -> str:
     # 0.0.0.0 binds everywhere and so names none; kube-proxy then asks the Node object.
     bound = config.bind_address
-    names_one = ":" not in bound and IPv4Address(bound) != ANYWHERE.network_address
+    names_one = ":" not in bound and IPv4Address(bound) != UNSPECIFIED
     return bound if names_one else node.address
 
 

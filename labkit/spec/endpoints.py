@@ -34,6 +34,7 @@ def plan_slices(
     """Return the slices of the manifests, then those of Services that select pods and have none there."""
     pod_at = {planned.pod.address: planned.pod.key for planned in pods}
     given = [read for item in items if (read := _read_slice(item, pod_at, findings))]
+    _check_served(items, {planned.service.key: planned.service for planned in services}, findings)
     served = {(read.namespace, read.service) for read in given}
     taken = {(read.namespace, read.name) for read in given}
     made: list[model.EndpointSlice] = []
@@ -75,8 +76,43 @@ def _read_slice(
         else:
             endpoints.append(_read_endpoint(endpoint, address, item.namespace, pod_at))
     ports = (model.EndpointPort(port.name, port.protocol, port.port) for port in given.ports if port.port)
-    service = given.metadata.labels.get(SERVICE_LABEL, "")
-    return model.EndpointSlice(item.namespace, item.name, service, tuple(ports), tuple(endpoints))
+    labels = given.metadata.labels
+    service = labels.get(SERVICE_LABEL, "")
+    return model.EndpointSlice(item.namespace, item.name, service, tuple(ports), tuple(endpoints), labels)
+
+
+def _check_served(
+    items: Sequence[Item[objects.EndpointSlice]], services: Mapping[str, model.Service], findings: Findings
+) -> None:
+    """Find slices of Services that are not there, and ports that their Service does not have."""
+    for item in items:
+        name = item.object.metadata.labels.get(SERVICE_LABEL, "")
+        service = services.get(f"{item.namespace}/{name}")
+        if service is not None:
+            _check_served_ports(item, service, findings)
+        elif name and ("Service", name) not in findings.broken:
+            findings.warn(
+                item.place("metadata", "labels", SERVICE_LABEL),
+                f"EndpointSlice {item.name} serves no Service: there is no {item.namespace}/{name}",
+            )
+
+
+def _check_served_ports(
+    item: Item[objects.EndpointSlice], service: model.Service, findings: Findings
+) -> None:
+    offered = {(port.name, port.protocol) for port in service.ports}
+    for index, port in enumerate(item.object.ports):
+        if port.port and offered and (port.name, port.protocol) not in offered:
+            listed = ", ".join(_port_text(*one) for one in sorted(offered))
+            findings.mistake(
+                item.place("ports", index),
+                f"Service {service.key} has no port {_port_text(port.name, port.protocol)}",
+                f"a slice's ports have the name and protocol of the Service's: {listed}",
+            )
+
+
+def _port_text(name: str, protocol: str) -> str:
+    return f"{name or '(no name)'}/{protocol}"
 
 
 def _read_endpoint(

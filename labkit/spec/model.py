@@ -140,6 +140,7 @@ class EndpointSlice:
     service: str
     ports: tuple[EndpointPort, ...]
     endpoints: tuple[Endpoint, ...]
+    labels: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

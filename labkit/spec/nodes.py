@@ -125,18 +125,19 @@ def _takes_pods(node: Node) -> bool:
 
 
 def _given_addresses(items: Sequence[Item[Node]], findings: Findings) -> dict[str, str]:
-    """Return each node's first IPv4 InternalIP, where it has one."""
+    """Return each node's first IPv4 InternalIP, or without one its first ExternalIP, where it has any."""
     given: dict[str, str] = {}
     first: dict[str, str] = {}
     for item in items:
-        internal = [
+        usable = [
             (index, address.address)
+            for kind in ("InternalIP", "ExternalIP")
             for index, address in enumerate(item.object.status.addresses)
-            if address.type == "InternalIP" and ":" not in address.address
+            if address.type == kind and ":" not in address.address
         ]
-        if not internal:
+        if not usable:
             continue
-        index, address = internal[0]
+        index, address = usable[0]
         path = ("status", "addresses", index, "address")
         if not is_ipv4(address):
             findings.mistake(

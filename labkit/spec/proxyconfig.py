@@ -14,6 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from labkit.errors import SpecError
 from labkit.spec.documents import Document, Findings, Text, read_documents
 from labkit.spec.fields import Cidr, Duration, Fields, Many, Period, cidr, is_ipv4, refusal
+from labkit.spec.schedulers import unknown_scheduler
 from labkit.spec.wording import dotted, nearest, shown, worded
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ class ProxyConfig:
     conntrack: ConntrackConfig = ConntrackConfig()
 
 
+def _node_port_address(text: str) -> str:
+    if text == "primary":
+        raise refusal("kube-proxy 1.30 does not know 'primary' yet", "write the nodes' network, as a CIDR")
+    return cidr(text)
+
+
 def _cluster_cidr(text: str) -> str:
     for part in text.split(",") if text else ():
         cidr(part.strip())
@@ -168,7 +175,7 @@ class _Configuration(_Block):
     cluster_cidr: Annotated[str, AfterValidator(_cluster_cidr)] = Field(default="", alias="clusterCIDR")
     hostname_override: str = ""
     bind_address: Annotated[str, AfterValidator(_address)] = "0.0.0.0"
-    node_port_addresses: Many[Cidr] = ()
+    node_port_addresses: Many[Annotated[str, AfterValidator(_node_port_address)]] = ()
     iptables: _Iptables = _Iptables()
     ipvs: _Ipvs = _Ipvs()
     nftables: _Nftables = _Nftables()
@@ -247,6 +254,9 @@ def _check(made: _Configuration, document: Document, findings: Findings) -> None
                 f"{name}.minSyncPeriod is more than syncPeriod",
                 f"at most {block.sync_period:g}s",
             )
+    message, todo = unknown_scheduler(made.ipvs.scheduler or "rr")
+    if message:
+        findings.mistake(document.place("ipvs", "scheduler"), message, todo)
     needed = {
         "BridgeInterface": ("bridgeInterface", made.detect_local.bridge_interface),
         "InterfaceNamePrefix": ("interfaceNamePrefix", made.detect_local.interface_name_prefix),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.clusterips import Occupied, assign_cluster_ips
 from labkit.spec.fields import ipv4_network, is_ipv4
 from labkit.spec.nodeports import assign_node_ports
+from labkit.spec.schedulers import SCHEDULER_ANNOTATION, unknown_scheduler
 from labkit.spec.wording import shown
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def plan_services(
     """
     for item in items:
         _check(item, findings)
+    _warn_of_shared_addresses(items, findings)
     cluster_ips, cidr = assign_cluster_ips(items, Occupied(nodes), findings)
     node_ports = assign_node_ports(items, findings)
     planned = (_service(item, cluster_ips[item.key], *node_ports[item.key]) for item in items)
@@ -107,6 +110,7 @@ def _check(item: Item[Service], findings: Findings) -> None:
             place, f"Service {item.name} is IPv6 only", "the lab speaks IPv4: add it to ipFamilies"
         )
     _check_ports(item, findings)
+    _check_scheduler(item, findings)
     _warn_of_unused(item, findings)
 
 
@@ -131,6 +135,32 @@ def _check_ports(item: Item[Service], findings: Findings) -> None:
             findings.mistake(item.place(*path, "nodePort"), "a ClusterIP Service has no node ports", needed)
         names.add(port.name)
         numbers.add(number)
+
+
+def _check_scheduler(item: Item[Service], findings: Findings) -> None:
+    annotations = item.object.metadata.annotations
+    message, todo = unknown_scheduler(annotations.get(SCHEDULER_ANNOTATION, "rr"))
+    if message:
+        findings.mistake(item.place("metadata", "annotations", SCHEDULER_ANNOTATION), message, todo)
+
+
+def _warn_of_shared_addresses(items: Sequence[Item[Service]], findings: Findings) -> None:
+    """Warn of one external address and port that two Services claim: a cluster holds that, no proxy can."""
+    owners: dict[tuple[str, int, str], str] = {}
+    for item in items:
+        spec, ingress = item.object.spec, item.object.status.load_balancer.ingress
+        named = [(address, ("spec", "externalIPs", index)) for index, address in enumerate(spec.external_ips)]
+        named += [
+            (entry.ip, ("status", "loadBalancer", "ingress", index))
+            for index, entry in enumerate(ingress)
+            if entry.ip and entry.ip_mode == "VIP"
+        ]
+        for (address, path), port in product(named, spec.ports):
+            owner = owners.setdefault((address, port.port, port.protocol), item.key)
+            if owner != item.key:
+                claimed = f"{address}:{port.port}/{port.protocol} is claimed by Service {owner}, too"
+                effect = "iptables and IPVS mode serve one of them, nftables mode refuses both"
+                findings.warn(item.place(*path), f"{claimed}: {effect}")
 
 
 def _warn_of_unused(item: Item[Service], findings: Findings) -> None:

@@ -171,3 +171,15 @@ def test_the_health_check_port_is_for_balancers_with_policy_local():
     fields = {"health_check_node_port": 32000}
     assert port_of(load_balancer(external_policy="Local", **fields)).health_port == 32000
     assert port_of(load_balancer(**fields)).health_port == 0
+
+
+@pytest.mark.parametrize("label", ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"])
+def test_slices_for_another_proxy_are_not_watched(label):
+    port = port_of(service(), slice_of(here(2)), replace(slice_of(here(3)), labels={label: "x"}))
+    assert names(port.cluster) == ["1.2"]
+
+
+def test_an_external_ip_of_the_other_family_makes_the_external_policy_count():
+    addresses = {"external_ips": ("fd00::1",), "load_balancer": (LoadBalancerIngress("203.0.113.7"),)}
+    port = port_of(service(external_policy="Local", **addresses), slice_of(elsewhere(3)))
+    assert (port.external_ips, port.external_local, port.answers_outside) == ((), True, False)

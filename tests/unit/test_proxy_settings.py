@@ -14,6 +14,7 @@ from labkit.proxy.nftables import plan_nftables
 from labkit.proxy.nftables_statements import render_transaction
 from labkit.proxy.restore import render_restore
 from labkit.proxy.settings import node_settings
+from labkit.spec.model import ServicePort
 from labkit.spec.proxyconfig import (
     ConntrackConfig,
     DetectLocal,
@@ -230,3 +231,42 @@ def test_in_a_large_cluster_endpoints_rules_carry_no_comments():
             if rule[-1] != "KUBE-MARK-MASQ" or name.startswith("KUBE-SEP-")
         ]
         assert {"--comment" in rule for rule in endpoint_rules} == {explained}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rules", "loopback_routed"),
+    [
+        (("10.0.0.0/0",), {"-d 172.18.0.2", "-d 127.0.0.1"}, True),
+        (("172.18.0.0/16", "0.0.0.0/0"), {"-m addrtype --dst-type LOCAL"}, True),
+        (("127.0.0.2/32",), set(), True),
+        (("127.0.0.0/30", "172.18.0.2/32"), {"-d 172.18.0.2", "-d 127.0.0.1"}, True),
+        (("192.0.2.0/24",), set(), False),
+        (("fd00::/8",), {"-m addrtype --dst-type LOCAL"}, True),
+    ],
+)
+def test_node_ports_listen_where_the_text_of_the_configuration_says(chosen, rules, loopback_routed):
+    plan = plan_iptables(WEB, NODE, ProxyConfig(node_port_addresses=chosen))
+    last = [rule for rule in chain(plan, "nat", "KUBE-SERVICES") if rule.endswith("-j KUBE-NODEPORTS")]
+    assert {rule.partition("this chain ")[2].removesuffix(" -j KUBE-NODEPORTS") for rule in last} == rules
+    assert bool(plan.sysctls) == loopback_routed
+
+
+def test_a_network_of_all_addresses_is_a_choice_unless_it_is_written_0_0_0_0():
+    chosen = ProxyConfig(node_port_addresses=("10.0.0.0/0",))
+    nft = plan_nftables(WEB, NODE, chosen, ("172.18.0.2", "10.244.1.1"))
+    assert run_transaction(render_transaction(nft.transaction)).elements("nodeport-ips") == [
+        "172.18.0.2",
+        "10.244.1.1",
+    ]
+
+
+@pytest.mark.parametrize(("node_port", "let_in"), [(0, ("32000",)), (30080, ())])
+def test_without_node_port_addresses_a_health_port_goes_with_its_node_port(node_port, let_in):
+    balancer = replace(
+        load_balancer(external_policy="Local", health_check_node_port=32000),
+        ports=(ServicePort("http", "TCP", 80, 8080, node_port),),
+    )
+    nowhere = ProxyConfig(node_port_addresses=("192.0.2.0/24",))
+    plan = plan_ipvs(cluster(balancer, slice_of(here(2))), NODE, nowhere)
+    (health,) = [one for one in plan.ipsets if one.name == "KUBE-HEALTH-CHECK-NODE-PORT"]
+    assert health.members == let_in

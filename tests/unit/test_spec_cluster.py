@@ -258,7 +258,7 @@ def test_what_kube_proxy_judges_itself_passes_through_as_it_is() -> None:
             sessionAffinity="ClientIP",
             metadata={"annotations": {"a": "b"}, "labels": {"c": "d"}},
         ),
-        sliced("a", {"addresses": ["10.1.1.1"]}),
+        sliced("a", {"addresses": ["10.1.1.1"]}, ports=[{"port": 8080}]),
     )
     (read,) = spec.services
     assert read.external_ips == ("192.0.2.1", "fd00::7")
@@ -331,11 +331,7 @@ def test_slices_of_the_manifest_are_taken_as_they_are() -> None:
             },
             {"addresses": ["10.9.0.1"], "conditions": {"ready": None, "serving": False, "terminating": True}},
             {"addresses": ["10.9.0.2"]},
-            ports=[
-                {"name": None, "port": 80},
-                {"name": "b", "port": None},
-                {"name": "c", "port": 81, "protocol": "UDP"},
-            ],
+            ports=[{"name": None, "port": 80}, {"name": "b", "port": None}],
         ),
         {**sliced("web", {"addresses": ["fd00::1"]}, addressType="IPv6"), "metadata": {"name": "six"}},
     )
@@ -345,7 +341,14 @@ def test_slices_of_the_manifest_are_taken_as_they_are() -> None:
         Endpoint("10.9.0.1", ready=True, serving=False, terminating=True),
         Endpoint("10.9.0.2"),
     )
-    assert read.ports == (EndpointPort("", "TCP", 80), EndpointPort("c", "UDP", 81))
+    assert read.ports == (EndpointPort("", "TCP", 80),)
+    assert read.labels == {"kubernetes.io/service-name": "web"}
+
+
+def test_a_slice_of_no_service_is_told_of() -> None:
+    spec = cluster(workload("Deployment", "web"), service("web"), sliced("shop", {"addresses": ["10.9.0.1"]}))
+    (warning,) = spec.warnings
+    assert warning.endswith("serves no Service: there is no default/shop")
 
 
 def test_an_endpoint_knows_the_pod_at_its_address() -> None:

@@ -74,6 +74,18 @@ NETWORK = "write a network such as 10.244.1.0/24"
         ("ipvs: {udpTimeout: -1s}", 20, "ipvs.udpTimeout: '-1s' is negative", "write 0s or more"),
         ("ipvs: {strictARP: yess}", 19, "ipvs.strictARP must be true or false, not 'yess'", ""),
         ("nodePortAddresses: [10.0.0.1]", 21, "nodePortAddresses[0]: '10.0.0.1' is not a CIDR", NETWORK),
+        (
+            "nodePortAddresses: [primary]",
+            21,
+            "nodePortAddresses[0]: kube-proxy 1.30 does not know 'primary' yet",
+            "write the nodes' network, as a CIDR",
+        ),
+        (
+            "ipvs: {scheduler: wwrr}",
+            19,
+            "Linux has no IPVS scheduler 'wwrr'",
+            "did you mean wrr? there are: rr, wrr, lc, wlc, fo, ovf, lblc, lblcr, dh, sh, mh, sed, nq, twos",
+        ),
         ("clusterCIDR: 10.0.0.0", 14, "clusterCIDR: '10.0.0.0' is not a CIDR", NETWORK),
         ("clusterCIDR: 10.0.0.0/8,fd00::/200", 14, "clusterCIDR: 'fd00::/200' is not a CIDR", NETWORK),
         ("bindAddress: here", 14, "bindAddress: 'here' is not an address", "write one such as 0.0.0.0"),
