@@ -81,10 +81,15 @@ def jump_arguments(jump: Jump) -> tuple[str, ...]:
 
 
 def ipset_lines(plan: IpvsPlan) -> Iterator[str]:
-    """Yield the lines of `ipset restore` that make the sets and fill them."""
+    """Yield the lines of `ipset restore` that make the sets and fill them.
+
+    No hash set takes a network of all addresses; kube-proxy tries, logs the refusal and goes on.
+    """
     for one in plan.ipsets:
         yield f"create {one.name} {one.type} {one.options}"
-        yield from (f"add {one.name} {member}" for member in one.members)
+        for member in one.members:
+            refused = "# ipset refuses this one, so that nobody comes in by it: "
+            yield f"{refused if member.endswith('/0') else ''}add {one.name} {member}"
 
 
 def ipvsadm_lines(plan: IpvsPlan) -> Iterator[str]:

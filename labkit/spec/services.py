@@ -174,7 +174,9 @@ def _warn_of_unused(item: Item[Service], findings: Findings) -> None:
             findings.warn(item.place("spec", "externalIPs", index), passed)
     for index, text in enumerate(spec.load_balancer_source_ranges):
         try:
-            ipv4_network(text.strip())
+            if ipv4_network(text.strip()).prefixlen == 0:
+                refused = f"no ipset holds {text.strip()}: in IPVS mode it lets nobody in, in the others everybody"
+                findings.warn(item.place("spec", "loadBalancerSourceRanges", index), refused)
         except ValueError:
             passed = f"{shown(text)} is not an IPv4 CIDR: kube-proxy passes over it"
             findings.warn(item.place("spec", "loadBalancerSourceRanges", index), passed)

@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 _REAL_NEIGHBOURS = frozenset(
     [
         "appProtocol",
+        "creationTimestamp",
         "ephemeralContainers",
         "forNodes",
         "generateName",

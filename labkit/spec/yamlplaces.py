@@ -57,6 +57,8 @@ class _Walk:
             if self.frames and self.frames[-1][1] and self._next[-1] is None:
                 self._next[-1] = getattr(event, "value", "?")
                 self._key_place = place
+                if isinstance(event, yaml.CollectionStartEvent):  # as the reader does, a value without a key
+                    self._note(event, place)
             else:
                 self._note(event, place)
 

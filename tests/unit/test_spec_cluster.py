@@ -473,3 +473,10 @@ def test_a_broken_node_is_not_missed_twice() -> None:
             made("Pod", "p", {"nodeName": "a", "containers": [{"name": "c"}]}),
         )
     assert [m.message for m in raised.value.mistakes] == ["spec.podCIDR: 'x' is not a CIDR"]
+
+
+def test_what_a_real_cluster_writes_beside_known_fields_is_not_called_misspelt() -> None:
+    dumped = service("web", clusterIP="10.96.0.10", ipFamilyPolicy="SingleStack", loadBalancerIP="192.0.2.1")
+    dumped["metadata"] |= {"creationTimestamp": "2024-05-01T10:00:00Z", "managedFields": [], "uid": "7d0f"}
+    (read,) = cluster(workload("Deployment", "web"), dumped).services
+    assert read.cluster_ip == "10.96.0.10"
