@@ -39,7 +39,7 @@ def test_a_plan_is_what_kube_proxy_programmed(case, mode):
 
 
 def test_there_are_cases():
-    assert len(CASES) == 21
+    assert len(CASES) == 29
 
 
 def read_sections(name: str) -> Sections:
