@@ -12,8 +12,34 @@ from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, NftablesConfig, 
 
 policies = st.sampled_from(["Cluster", "Local"])
 conditions = st.fixed_dictionaries(
-    {"ready": st.booleans(), "serving": st.booleans(), "terminating": st.booleans()}
+    {
+        "ready": st.booleans(),
+        "serving": st.booleans(),
+        "terminating": st.booleans(),
+        "zone_hints": st.sampled_from([(), ("east",), ("west",), ("east", "west")]),
+    }
 )
+annotations = st.sampled_from(
+    [
+        {},
+        {"service.kubernetes.io/topology-mode": "Auto"},
+        {"service.kubernetes.io/topology-mode": "disabled"},
+        {"service.kubernetes.io/topology-aware-hints": "", "service.kubernetes.io/topology-mode": "Auto"},
+    ]
+)
+labels = st.sampled_from([{}, {}, {}, {"service.kubernetes.io/service-proxy-name": "other"}])
+
+
+def load_balancers(number):
+    first, second = f"203.0.113.{2 * number + 1}", f"203.0.113.{2 * number + 2}"
+    modes = [
+        (LoadBalancerIngress(first),),
+        (LoadBalancerIngress(first), LoadBalancerIngress(second)),
+        (LoadBalancerIngress(first), LoadBalancerIngress(second, "Proxy")),
+        (LoadBalancerIngress("fd00::2"),),
+        (),
+    ]
+    return st.sampled_from(modes)
 
 
 @st.composite
@@ -35,9 +61,11 @@ def services(draw, number):
                 )
             )
         ),
-        external_ips=draw(st.sampled_from([(), (f"192.0.2.{number + 1}",)])),
-        load_balancer=(LoadBalancerIngress(f"203.0.113.{number + 1}"),) if kind == "LoadBalancer" else (),
+        external_ips=draw(st.sampled_from([(), (f"192.0.2.{number + 1}",), ("fd00::1",)])),
+        load_balancer=draw(load_balancers(number)) if kind == "LoadBalancer" else (),
         source_ranges=draw(st.sampled_from([(), ("198.51.100.0/24",), ("172.16.0.0/12", "10.1.2.3/32")])),
+        annotations=draw(annotations),
+        health_check_node_port=draw(st.sampled_from([0, 32_000 + number])),
         external_policy=draw(policies),
         internal_policy=draw(policies),
         affinity_timeout_s=draw(st.sampled_from([None, 60])),
@@ -51,7 +79,7 @@ def endpoint_slices(draw, service):
         numbers = draw(st.lists(st.integers(1, 12), unique=True, max_size=4))
         made = (draw(st.sampled_from([here, elsewhere]))(number, **draw(conditions)) for number in numbers)
         one = slice_of(*made, name=service.name, port=port.name, protocol=port.protocol)
-        slices.append(replace(one, name=f"{service.name}-{port.name}"))
+        slices.append(replace(one, name=f"{service.name}-{port.name}", labels=draw(labels)))
     return slices
 
 
@@ -65,8 +93,16 @@ def clusters(draw):
 configs = st.builds(
     ProxyConfig,
     cluster_cidr=st.sampled_from(["", "10.244.0.0/16"]),
-    node_port_addresses=st.sampled_from([(), ("172.18.0.0/16",), ("127.0.0.0/8",), ("0.0.0.0/0",)]),
-    iptables=st.builds(IptablesConfig, masquerade_all=st.booleans(), localhost_node_ports=st.booleans()),
-    nftables=st.builds(NftablesConfig, masquerade_all=st.booleans()),
-    ipvs=st.builds(IpvsConfig, scheduler=st.sampled_from(["", "lc", "mh"])),
+    detect_local_mode=st.sampled_from(["ClusterCIDR", "NodeCIDR"]),
+    node_port_addresses=st.sampled_from(
+        [(), ("172.18.0.0/16",), ("127.0.0.0/8",), ("0.0.0.0/0",), ("10.0.0.0/0",), ("192.0.2.0/24",)]
+    ),
+    iptables=st.builds(
+        IptablesConfig,
+        masquerade_all=st.booleans(),
+        masquerade_bit=st.integers(0, 31),
+        localhost_node_ports=st.booleans(),
+    ),
+    nftables=st.builds(NftablesConfig, masquerade_all=st.booleans(), masquerade_bit=st.integers(0, 31)),
+    ipvs=st.builds(IpvsConfig, scheduler=st.sampled_from(["", "lc", "mh"]), strict_arp=st.booleans()),
 )

@@ -45,6 +45,24 @@ def test_every_chain_jumped_to_is_declared(cluster, config, mode):
 
 @quick
 @given(clusters(), configs)
+def test_every_set_that_a_rule_asks_is_made_and_no_two_virtual_servers_are_one(cluster, config):
+    plan = plan_ipvs(cluster, NODE, config)
+    asked = {
+        value
+        for table in plan.tables
+        for rules in table.chains.values()
+        for rule in rules
+        for option, value in pairwise(rule)
+        if option == "--match-set"
+    }
+    assert asked <= {one.name for one in plan.ipsets}
+    assert len({server.key for server in plan.virtual_servers}) == len(plan.virtual_servers)
+    bound = next(one.members for one in plan.ipsets if one.name == "KUBE-IPVS-IPS")
+    assert sorted(plan.addresses) == list(bound)
+
+
+@quick
+@given(clusters(), configs)
 def test_no_chain_of_a_service_is_out_of_reach(cluster, config):
     plan = plan_iptables(cluster, NODE, config)
     for table in plan.tables:
