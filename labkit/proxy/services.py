@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from labkit.spec.model import ClusterSpec, EndpointSlice, Protocol, Service, ServicePort
 
-UNWATCHED_LABELS = frozenset(
-    ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
-)
+UNWATCHED_LABELS = frozenset(("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"))
 """kube-proxy does not watch objects that carry one of these, Services and EndpointSlices alike."""
 _OLD_HINTS = "service.kubernetes.io/topology-aware-hints"
 _HINTS = "service.kubernetes.io/topology-mode"

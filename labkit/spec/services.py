@@ -14,7 +14,7 @@ from labkit.spec.schedulers import SCHEDULER_ANNOTATION, unknown_scheduler
 from labkit.spec.wording import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from labkit.spec.documents import Findings
     from labkit.spec.manifest import Item
@@ -148,19 +148,21 @@ def _warn_of_shared_addresses(items: Sequence[Item[Service]], findings: Findings
     """Warn of one external address and port that two Services claim: a cluster holds that, no proxy can."""
     owners: dict[tuple[str, int, str], str] = {}
     for item in items:
-        spec, ingress = item.object.spec, item.object.status.load_balancer.ingress
-        named = [(address, ("spec", "externalIPs", index)) for index, address in enumerate(spec.external_ips)]
-        named += [
-            (entry.ip, ("status", "loadBalancer", "ingress", index))
-            for index, entry in enumerate(ingress)
-            if entry.ip and entry.ip_mode == "VIP"
-        ]
-        for (address, path), port in product(named, spec.ports):
+        for (address, path), port in product(_external_addresses(item.object), item.object.spec.ports):
             owner = owners.setdefault((address, port.port, port.protocol), item.key)
             if owner != item.key:
                 claimed = f"{address}:{port.port}/{port.protocol} is claimed by Service {owner}, too"
-                effect = "iptables and IPVS mode serve one of them, nftables mode refuses both"
+                effect = "iptables and IPVS mode serve one of them, nft refuses the whole transaction"
                 findings.warn(item.place(*path), f"{claimed}: {effect}")
+
+
+def _external_addresses(service: Service) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Yield every external IP and load balancer VIP of a Service with its path."""
+    for index, address in enumerate(service.spec.external_ips):
+        yield address, ("spec", "externalIPs", index)
+    for index, entry in enumerate(service.status.load_balancer.ingress):
+        if entry.ip and entry.ip_mode == "VIP":
+            yield entry.ip, ("status", "loadBalancer", "ingress", index)
 
 
 def _warn_of_unused(item: Item[Service], findings: Findings) -> None:
@@ -173,10 +175,15 @@ def _warn_of_unused(item: Item[Service], findings: Findings) -> None:
             passed = f"{shown(address)} is not an IPv4 address: kube-proxy passes over it"
             findings.warn(item.place("spec", "externalIPs", index), passed)
     for index, text in enumerate(spec.load_balancer_source_ranges):
-        try:
-            if ipv4_network(text.strip()).prefixlen == 0:
-                refused = f"no ipset holds {text.strip()}: in IPVS mode it lets nobody in, in the others everybody"
-                findings.warn(item.place("spec", "loadBalancerSourceRanges", index), refused)
-        except ValueError:
-            passed = f"{shown(text)} is not an IPv4 CIDR: kube-proxy passes over it"
-            findings.warn(item.place("spec", "loadBalancerSourceRanges", index), passed)
+        if doubt := _doubt_about_range(text.strip()):
+            findings.warn(item.place("spec", "loadBalancerSourceRanges", index), doubt)
+
+
+def _doubt_about_range(text: str) -> str:
+    try:
+        network = ipv4_network(text)
+    except ValueError:
+        return f"{shown(text)} is not an IPv4 CIDR: kube-proxy passes over it"
+    if network.prefixlen:
+        return ""
+    return f"no ipset holds {text}: in IPVS mode it lets nobody in, in the others everybody"

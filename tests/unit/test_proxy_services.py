@@ -173,8 +173,9 @@ def test_the_health_check_port_is_for_balancers_with_policy_local():
     assert port_of(load_balancer(**fields)).health_port == 0
 
 
-@pytest.mark.parametrize("label", ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"])
-def test_slices_for_another_proxy_are_not_watched(label):
+@pytest.mark.parametrize("name", ["service-proxy-name", "headless"])
+def test_slices_for_another_proxy_are_not_watched(name):
+    label = f"service.kubernetes.io/{name}"
     port = port_of(service(), slice_of(here(2)), replace(slice_of(here(3)), labels={label: "x"}))
     assert names(port.cluster) == ["1.2"]
 

@@ -480,3 +480,29 @@ def test_what_a_real_cluster_writes_beside_known_fields_is_not_called_misspelt()
     dumped["metadata"] |= {"creationTimestamp": "2024-05-01T10:00:00Z", "managedFields": [], "uid": "7d0f"}
     (read,) = cluster(workload("Deployment", "web"), dumped).services
     assert read.cluster_ip == "10.96.0.10"
+
+
+def test_an_external_address_that_two_services_claim_is_told_of() -> None:
+    vip = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}
+    spec = cluster(
+        workload("Deployment", "a"),
+        workload("Deployment", "b"),
+        service("a", type="LoadBalancer", externalIPs=["203.0.113.1"], status=vip),
+        service("b", {"name": "one", "port": 80}, {"name": "two", "port": 81}, externalIPs=["203.0.113.1"]),
+    )
+    (warning,) = spec.warnings
+    assert "203.0.113.1:80/TCP is claimed by Service default/a, too" in warning
+
+
+def test_a_source_range_of_everybody_is_told_of_since_no_ipset_holds_it() -> None:
+    spec = cluster(
+        workload("Deployment", "a"), service("a", type="LoadBalancer", loadBalancerSourceRanges=["0.0.0.0/0"])
+    )
+    (warning,) = spec.warnings
+    assert "no ipset holds 0.0.0.0/0" in warning
+
+
+def test_a_node_without_an_internal_address_is_known_by_its_external_one() -> None:
+    addresses = [{"type": "ExternalIP", "address": "203.0.113.9"}, {"type": "Hostname", "address": "n"}]
+    (node,) = cluster(made("Node", "n", {}, {"addresses": addresses})).nodes
+    assert node.address == "203.0.113.9"
