@@ -46,3 +46,11 @@ def test_an_empty_cluster_has_rules_but_no_virtual_servers():
     script = plan_script(plan_ipvs(cluster(), NODE, ProxyConfig()))
     assert "ipvsadm" not in script
     assert "*nat" in script
+
+
+def test_a_member_that_no_ipset_takes_is_told_of_in_the_script():
+    open_to_all = cluster(load_balancer(source_ranges=("0.0.0.0/0", "10.0.0.0/8")), slice_of(here(2)))
+    script = plan_script(plan_ipvs(open_to_all, NODE, ProxyConfig())).splitlines()
+    members = [line for line in script if "add KUBE-LOAD-BALANCER-SOURCE-CIDR" in line]
+    assert [line.startswith("#") for line in members] == [True, False]
+    assert members[1].endswith("203.0.113.7,tcp:80,10.0.0.0/8")
