@@ -157,8 +157,9 @@ def test_twos_draws_by_its_chances(namespace, given_weights):
             chosen[kernel.choose_by_datagram(Connection(CLIENTS[0], next(PORTS)))] += 1
     observed = {name: chosen[name] for name in expected if expected[name]}
     assert sum(observed.values()) == 1500
-    # Each draw's chances depend on the draws before it; their sum varies no more than independent draws would.
-    assert chi_square_p(observed, {name: total / 1500 for name, total in expected.items() if total}) > 1e-6
+    # A draw's chances depend on the draws before it; their sum varies no more than independent draws' would.
+    shares = {name: total / 1500 for name, total in expected.items() if total}
+    assert chi_square_p(observed, shares) > 1e-6
 
 
 def test_sed_and_nq_give_every_datagram_to_one_server(namespace):
