@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from labkit.errors import GuestError
+from labkit.errors import CapabilityError, GuestError
 from labkit.guest.capabilities import choose_linux
 from labkit.guest.places import choose_memory_directory
 from labkit.guest.run import DEFAULT_MEMORY_MB
@@ -81,7 +81,9 @@ def _boot(
     init: Callable[[Path], tuple[str, ...]], measure: Callable[[subprocess.Popen[bytes], float], float]
 ) -> float:
     """Boot the kernel that the lab would use, with the first program that `init` writes, and measure it."""
-    linux = choose_linux("uml")
+    linux = choose_linux()
+    if linux.kind != "uml":
+        raise CapabilityError("the lab does not boot a kernel here", where=linux.why)
     memory_mb = DEFAULT_MEMORY_MB
     with tempfile.TemporaryDirectory(prefix="labkit-bare-") as folder:
         argv = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,10 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.bench.benchmark import Benchmark, Contenders, Target
+from labkit.bench.stopwatch import wall_s
 from labkit.errors import CapabilityError, GuestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from labkit.guest.capabilities import Linux
 
 _PYTHON = (sys.executable, "-m")
 _HALTED = "the same kernel, halted by a one-line init in Python"
@@ -33,8 +37,10 @@ def _exec() -> Iterator[Contenders]:
 @contextmanager
 def _boot() -> Iterator[Contenders]:
     from labkit.bench.bareboot import boot_to_first_byte
+    from labkit.guest.capabilities import choose_linux
 
-    yield Contenders(_boot_to_agent, boot_to_first_byte)
+    linux = choose_linux()
+    yield Contenders(lambda: _boot_to_agent(linux), boot_to_first_byte)
 
 
 @contextmanager
@@ -73,13 +79,6 @@ def _virtual_demo() -> Iterator[Contenders]:
         yield Contenders(lambda: _run_s("labkit", "demo", "--virtual-time", "--output", folder))
 
 
-def wall_s(work: Callable[[], object]) -> float:
-    """Return how long a piece of work takes, in seconds."""
-    begun = time.monotonic()
-    work()
-    return time.monotonic() - begun
-
-
 def _run_s(*arguments: str) -> float:
     """Return the seconds that `python -m ARGUMENTS` takes. Raises GuestError when it fails."""
 
@@ -94,35 +93,34 @@ def _run_s(*arguments: str) -> float:
 
 
 def _exec_packaged() -> float:
-    from labkit.guest.candidates import PACKAGED, PACKAGED_UML
+    from labkit.guest.candidates import PACKAGED, list_candidates
     from labkit.guest.capabilities import INSTALL_UML
 
-    if not PACKAGED_UML.exists():
+    if not any(one.name == PACKAGED for one in list_candidates(os.environ)):
         raise CapabilityError("Debian's user-mode-linux is not installed", todo=INSTALL_UML)
     return _run_s("labkit", "exec", "--guest", PACKAGED, "--", "true")
 
 
-def _boot_to_agent() -> float:
-    from labkit.guest.capabilities import choose_linux
+def _boot_to_agent(linux: Linux) -> float:
     from labkit.guest.run import Guest
 
     begun = time.monotonic()
-    with Guest.boot(choose_linux("uml")):
+    with Guest.boot(linux):
         return time.monotonic() - begun
 
 
 def _run_job() -> float:
     from labkit.guest.jobs import Job, JobPool
 
-    job = Job(name="nothing", argv=("true",), guest="uml")
+    job = Job(name="nothing", argv=("true",))
     with JobPool(1) as pool:
         return wall_s(lambda: pool.submit(job).result())
 
 
 def _ask_experiments() -> float:
-    from labkit.experiment import GuestChoice, find_offered
+    from labkit.experiment import find_offered
 
-    return wall_s(lambda: find_offered("real", GuestChoice("uml")))
+    return wall_s(lambda: find_offered("real"))
 
 
 _UNDER_A_SECOND = Target("ours", "<=", 1.0)
