@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Groups or benchmarks; none: all groups.")
+        list[str] | None, typer.Argument(metavar="NAME ...", help="Groups or benchmarks; none: all groups.")
     ] = None,
     rounds: Annotated[
         int | None, typer.Option(help="So many rounds instead of each benchmark's own.", min=1)

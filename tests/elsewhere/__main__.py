@@ -20,7 +20,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from elsewhere.root import make_root, mount_system, pip_environment, require_root, run_in
+from elsewhere.root import (
+    SANDBOX_PACKAGES,
+    lab_packages,
+    make_root,
+    mount_system,
+    pip_environment,
+    require_root,
+    run_in,
+)
 
 TREE = Path(__file__).resolve().parents[2]
 SOURCES = ("labkit", "guest-kernel", "pyproject.toml", "README.md", "LICENSE")
@@ -136,7 +144,7 @@ def main() -> int:
         os.execvpe(own[0], (*own, sys.executable, *sys.orig_argv[1:]), {**os.environ, INSIDE: "1"})
     root = TREE / "out/elsewhere" / asked.suite
     say(f"making {root}, unless it is there")
-    make_root(asked.suite, root)
+    make_root(asked.suite, root, (*lab_packages(TREE), *SANDBOX_PACKAGES))
     mount_system(root)
     describe(root)
     say("building wheels and installing them there")

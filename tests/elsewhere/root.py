@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-# A lab's programs, without user-mode-linux; libseccomp2 is the sandbox's.
-PACKAGES = (
-    *("python3", "python3-venv", "iptables", "nftables", "ipset", "ipvsadm", "iproute2", "conntrack", "kmod"),
-    *("tcpdump", "iputils-ping", "procps", "libseccomp2"),
-)
+SANDBOX_PACKAGES = ("libseccomp2",)
 COMPLETE = ".complete"
 RESOLVER = ("/etc/resolv.conf", "/etc/hosts")
 PIP_SECTIONS = ("global", "install", ":env:")
@@ -39,14 +36,20 @@ def debian_mirror() -> str:
     return found[0]
 
 
-def make_root(suite: str, root: Path) -> None:
+def lab_packages(tree: Path) -> tuple[str, ...]:
+    """Return what `make setup` installs: user-mode-linux is not among it."""
+    (line,) = re.findall(r"^LAB_PACKAGES := (.*)$", (tree / "Makefile").read_text(), re.MULTILINE)
+    return tuple(line.split())
+
+
+def make_root(suite: str, root: Path, packages: tuple[str, ...]) -> None:
     """Debootstrap `suite` into `root`, unless it is there; what was cut off is made anew."""
-    wanted = " ".join(PACKAGES)
+    wanted = " ".join(packages)
     if (root / COMPLETE).exists() and (root / COMPLETE).read_text() == wanted:
         return
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
-    options = ("--variant=minbase", f"--include={','.join(PACKAGES)}")
+    options = ("--variant=minbase", f"--include={','.join(packages)}")
     with (root.parent / f"{suite}.log").open("w") as log:
         command = ("debootstrap", *options, suite, str(root), debian_mirror())
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
