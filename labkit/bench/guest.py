@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from labkit.guest.capabilities import Linux
 
 _PYTHON = (sys.executable, "-m")
-_HALTED = "the same kernel, halted by a one-line init in Python"
-_KERNEL_ALONE = "the same kernel, halted by one system call"
+_HALTED = "its kernel, halted by a one-line init in Python"
+_KERNEL_ALONE = "its kernel, halted by one system call"
 _NATIVE = "a native ipykernel"
 _LAST_CHARACTERS = 300
 
@@ -142,7 +142,7 @@ BENCHMARKS = (
         unit="s",
         better="lower",
         contenders=_boot,
-        limit_is="the same kernel, to the first byte of a one-line init",
+        limit_is="its kernel, to a one-line init's first byte",
         rounds=9,
     ),
     Benchmark(
@@ -157,7 +157,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="experiment",
-        work="an experiment that only asks what its guest offers",
+        work="an experiment that asks what its guest offers",
         unit="s",
         better="lower",
         contenders=_experiment,
@@ -184,7 +184,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         name="virtual-demo",
-        work="labkit demo --virtual-time, 60 guest seconds each",
+        work="labkit demo --virtual-time, a minute each",
         unit="s",
         better="lower",
         contenders=_virtual_demo,

@@ -5,13 +5,14 @@ Then the arithmetic from samples to a row. Pure but for the contenders that are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping  # noqa: TC003  schema.py reads the annotations at run time
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
 from labkit.bench.row import Row, Verdict
-from labkit.errors import CapabilityError
+from labkit.errors import CapabilityError, GuestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +39,8 @@ def measure_rounds(benchmark: Benchmark, contenders: Contenders, on_round: OnRou
     """Let the contenders do their work in turn, round after round, and return what they measured.
 
     Every round begins with the next contender. `on_round(round, who)` is called before each; rounds count
-    from 0, warm-ups included. Raises what ours raises; a limit or peer that raises CapabilityError is out.
+    from 0, warm-ups included. Raises what the contenders raise, but a limit or peer that raises
+    CapabilityError is out, and GuestError for a figure that none can be compared with.
     """
     measures = name_measures(contenders)
     taken: dict[str, list[float]] = {name: [] for name in measures}
@@ -51,7 +53,7 @@ def measure_rounds(benchmark: Benchmark, contenders: Contenders, on_round: OnRou
                 continue
             on_round(number, name)
             try:
-                value = measures[name]()
+                value = require_figure(measures[name](), name)
             except CapabilityError as error:
                 if name == OURS:
                     raise
@@ -60,6 +62,13 @@ def measure_rounds(benchmark: Benchmark, contenders: Contenders, on_round: OnRou
                 taken[name] += [value] if counts else []
     peers = {name: tuple(taken[name]) for name in contenders.peers if name not in missing}
     return Samples(tuple(taken[OURS]), tuple(taken.get(LIMIT, ())), peers, missing)
+
+
+def require_figure(value: float, who: str) -> float:
+    """Return `value`; raise GuestError where it is not above zero and finite: such work was not done."""
+    if not 0 < value < math.inf:
+        raise GuestError(f"{who} measured {value:g}, which nothing can be compared with")
+    return value
 
 
 def name_measures(contenders: Contenders) -> Mapping[str, Measure]:

@@ -16,7 +16,6 @@ _COLUMNS = (
     Column("benchmark", "left"),
     Column("who", "left"),
     Column("median"),
-    Column("unit", "left"),
     Column("ours against it", "left"),
 )
 _VERDICTS = {True: "holds", False: "does not hold", None: "was not measured"}
@@ -50,13 +49,13 @@ def number(value: float) -> str:
 def _lines(row: Row) -> Iterator[tuple[str, ...]]:
     least, most = row.spread
     rounds = f"{row.rounds} round{'s' if row.rounds != 1 else ''}, {number(least)} to {number(most)}"
-    yield (row.name, row.work, number(row.ours), row.unit, rounds)
+    yield (row.name, row.work, f"{number(row.ours)} {row.unit}", rounds)
     if row.limit is not None and row.of_limit is not None:
         least, most = row.of_limit_spread
         ratio = f"{number(row.of_limit)} times the limit ({number(least)} to {number(most)})"
-        yield ("", f"limit: {row.limit_is}", number(row.limit), row.unit, ratio)
+        yield ("", f"limit: {row.limit_is}", f"{number(row.limit)} {row.unit}", ratio)
     for peer, value in row.peers.items():
-        yield ("", f"peer: {peer}", number(value), row.unit, _compared(row.ahead_of[peer]))
+        yield ("", f"peer: {peer}", f"{number(value)} {row.unit}", _compared(row.ahead_of[peer]))
 
 
 def _compared(ahead: float) -> str:

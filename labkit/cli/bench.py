@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(rows_to_json(rows), indent=1, allow_nan=False))
     elif rows:
-        typer.echo(show_rows(rows))
+        typer.echo(f"{show_rows(rows)}\n\n{_busy_words()}")
     for failure in failures:
         sys.stderr.write(f"labkit: {failure}\n")
     if interrupted:
@@ -57,6 +58,13 @@ def bench(
         raise typer.Exit(INTERRUPTED)
     if failures:
         raise typer.Exit(failures[0].exit_status)
+
+
+def _busy_words() -> str:
+    """Return how much else this machine had to do, from the last minute's load and the processors."""
+    load, processors = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    words = f"{processors} processors, load {load:.1f} in the last minute"
+    return f"{words}: a busy machine, on which only ratios count" if load > processors else words
 
 
 def _measure(

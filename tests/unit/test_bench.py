@@ -81,6 +81,12 @@ def test_who_is_not_there_is_named_and_asked_once():
     assert (row.limit, row.of_limit, row.ahead_of) == (None, None, {"ip": 4.0})
 
 
+@pytest.mark.parametrize("figure", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_figure_that_nothing_can_be_compared_with_is_an_error(figure):
+    with pytest.raises(GuestError, match="ip measured"):
+        measure_rounds(benchmark(), Contenders(lambda: 1.0, None, {"ip": lambda: figure}), lambda *_: None)
+
+
 def test_ours_may_not_be_missing():
     with pytest.raises(CapabilityError):
         measure_rounds(benchmark(), Contenders(absent), lambda *_: None)
