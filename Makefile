@@ -2,6 +2,8 @@
 # make demo      the lab network, the same traffic under every algorithm, out/demo/report.html
 # make notebook  JupyterLab on the lessons, in the lab's own Linux
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
+# make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these)
+# make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive; 3: cannot be told here)
@@ -16,17 +18,20 @@ BIN := $(VENV)/bin
 LAB_PACKAGES := python3-venv iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
 # What the tests need beside it: Debian's own guest, a browser, and libseccomp for the sandbox.
 TEST_PACKAGES := user-mode-linux chromium chromium-driver libseccomp2
+# What makes another Debian to try labkit in.
+ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests host-tests virtual-tests guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests host-tests virtual-tests bench test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
-.PHONY: packages packages-test
-packages packages-test:
+.PHONY: packages packages-test packages-elsewhere
+packages packages-test packages-elsewhere:
 ifneq ($(PACKAGES),present)
-	@tools/debian-packages $(LAB_PACKAGES) $(if $(filter packages-test,$@),$(TEST_PACKAGES))
+	@tools/debian-packages $(LAB_PACKAGES) $(if $(filter packages-test,$@),$(TEST_PACKAGES)) \
+	    $(if $(filter packages-elsewhere,$@),$(ELSEWHERE_PACKAGES))
 endif
 
 $(VENV)/.complete: requirements.lock pyproject.toml guest-kernel/pyproject.toml
@@ -67,6 +72,12 @@ host-tests: setup-test
 # Exact delays and queues, in guests whose time is virtual: minutes of work that `make test` leaves out.
 virtual-tests: setup
 	$(BIN)/python -m pytest --timeout=600 tests/virtual
+
+bench: setup
+	$(BIN)/labkit bench $(NAMES)
+
+test-elsewhere: packages-elsewhere $(VENV)/.complete
+	$(if $(filter 0,$(shell id -u)),,sudo) $(BIN)/python tests/elsewhere $(if $(SUITE),--suite $(SUITE))
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab

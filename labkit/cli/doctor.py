@@ -22,7 +22,7 @@ PLATFORMS = (
     (
         "Linux on amd64",
         "User-Mode Linux (shipped), or the host's own kernel where it has ip_vs and lets you use it",
-        "Debian 12, as root and as another user; a host's own ip_vs: no",
+        "Debian 12, as root and as another user; Debian 13 as another user; a host's own ip_vs: no",
     ),
     (
         "Docker and pods on amd64",

@@ -31,6 +31,7 @@ VERBS = {
     "shell": Verb("labkit.cli.shell:shell"),
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
     "render": Verb("labkit.cli.render:render"),
+    "bench": Verb("labkit.cli.bench:bench"),
     "guest": Verb("labkit.cli.guest:app"),
     "session": Verb("labkit.cli.session:app"),
     "course": Verb("labkit.cli.course:app"),

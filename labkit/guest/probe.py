@@ -57,6 +57,7 @@ _TOOLS = {
     "nft": "nftables",
     "tcpdump": "tcpdump",
     "ping": "iputils-ping",
+    "curl": "curl",
 }
 
 

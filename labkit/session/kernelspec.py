@@ -35,8 +35,11 @@ def install(*, user: bool = False, prefix: str | None = None) -> Path:
     """
     from jupyter_client.kernelspec import KernelSpecManager
 
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "kernel.json").write_text(json.dumps(kernel_spec(), indent=1), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, KERNEL_NAME)
+        folder.mkdir()  # it is copied with its mode, and the one around it is for this user alone
+        (folder / "kernel.json").write_text(json.dumps(kernel_spec(), indent=1), encoding="utf-8")
         logo = Path(__file__).with_name("logo.svg")
-        Path(folder, "logo-svg.svg").write_bytes(logo.read_bytes())
-        return Path(KernelSpecManager().install_kernel_spec(folder, KERNEL_NAME, user=user, prefix=prefix))
+        (folder / "logo-svg.svg").write_bytes(logo.read_bytes())
+        manager = KernelSpecManager()
+        return Path(manager.install_kernel_spec(str(folder), KERNEL_NAME, user=user, prefix=prefix))
