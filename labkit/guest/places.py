@@ -68,7 +68,7 @@ def unfit_for_memory(directory: Path, memory_mb: int) -> str:
 
 
 def _nameless_file(directory: Path) -> BinaryIO:
-    """Return a new file that goes when it is closed. (`tempfile` itself takes long to import.)"""
+    """Return a new file that goes when it is closed: `tempfile` takes long to import."""
     path = directory / f".labkit-{os.getpid()}-{os.urandom(3).hex()}"
     file = open(path, "x+b", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
     path.unlink()
