@@ -37,8 +37,9 @@ endif
 $(VENV)/.complete: requirements.lock pyproject.toml guest-kernel/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# compat: a path instead of a finder, which each Python would import typing and pathlib for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-	    --editable . --editable guest-kernel
+	    --config-settings editable_mode=compat --editable . --editable guest-kernel
 	$(BIN)/labkit session install --sys-prefix
 	@touch $@
 

@@ -15,8 +15,9 @@ Each one says three things: what happened, where, and what to do about it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +57,7 @@ class RequestError(LabError):
     exit_status = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Record):
     """One mistake in a file. `place` is `file:line:column`."""
 
     place: str

@@ -96,7 +96,7 @@ def examine(request: str | None) -> Finding:
     linux: dict[str, Any] = {}
     try:
         chosen = choose_linux(request)
-        linux = asdict(chosen)
+        linux = chosen._asdict()
         guest, capabilities = ask_linux(chosen)
     except LabError as error:
         return Finding(linux, {}, {}, error.message, error.where, error.todo)
@@ -152,14 +152,14 @@ def ask_linux(linux: Linux) -> tuple[dict[str, Any], dict[str, Any]]:
     argv = (sys.executable, "-m", "labkit.guest.probe")
     if here is not None:
         probe = subprocess.run(argv, capture_output=True, check=True)
-        return asdict(here), json.loads(probe.stdout)
+        return here._asdict(), json.loads(probe.stdout)
     with Guest.boot(linux) as guest:
         answer = run_and_capture(guest, argv)
         if answer.wait_status != 0 or guest.info is None:
             raise GuestError(
                 "the guest could not be probed", where=answer.errors.decode(errors="replace").strip()
             )
-        return asdict(guest.info), json.loads(answer.output)
+        return guest.info._asdict(), json.loads(answer.output)
 
 
 def judge(found: dict[str, Any]) -> tuple[str, str, str]:

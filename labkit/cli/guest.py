@@ -82,10 +82,8 @@ def list_(
     chosen = next((candidate for candidate in candidates if not candidate.problem), None)
     given = os.environ.get("LABKIT_GUEST", "")
     if as_json:
-        from dataclasses import asdict
-
         rows = [
-            {**asdict(candidate), "chosen": candidate is chosen and not given} for candidate in candidates
+            {**candidate._asdict(), "chosen": candidate is chosen and not given} for candidate in candidates
         ]
         typer.echo(json.dumps({"LABKIT_GUEST": given, "guests": rows}, indent=2))
         return

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +86,7 @@ def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> Gues
 
 def _plan_files(private: Path, settings: Settings) -> PrivateFiles:
     links = {"python": os.path.realpath(sys.executable), "init.py": str(_INIT)}
-    return PrivateFiles(private, links, {"settings.json": json.dumps(asdict(settings))})
+    return PrivateFiles(private, links, {"settings.json": json.dumps(settings._asdict())})
 
 
 def _private_directories(environ: Mapping[str, str]) -> tuple[str, ...]:

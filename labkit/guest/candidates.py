@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError, RequestError
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +21,7 @@ MANIFEST = "manifest.json"
 _SELECTED = "selected"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Record):
     """A User-Mode Linux: `name` is what `labkit guest use` takes, `problem` why it cannot be used.
 
     `release` is empty where nobody wrote it down, `modules` where everything is built in.
@@ -122,9 +120,13 @@ def _shipped(environ: Mapping[str, str]) -> tuple[Candidate, ...]:
 
 
 def _packaged() -> tuple[Candidate, ...]:
-    for binary in (PACKAGED_UML, Path(shutil.which("linux.uml") or PACKAGED_UML)):
-        if os.access(binary, os.X_OK) and binary.is_file():
-            return (Candidate(PACKAGED, str(binary), modules=modules_of(binary)),)
+    binary = PACKAGED_UML
+    if not os.access(binary, os.X_OK):
+        import shutil
+
+        binary = Path(shutil.which("linux.uml") or PACKAGED_UML)
+    if os.access(binary, os.X_OK) and binary.is_file():
+        return (Candidate(PACKAGED, str(binary), modules=modules_of(binary)),)
     return ()
 
 

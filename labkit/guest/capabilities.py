@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from labkit.guest.candidates import (
 )
 from labkit.guest.info import current
 from labkit.guest.probe import read_lacking
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +31,7 @@ INSTALL_UML = "sudo apt-get install user-mode-linux"
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
 
-@dataclass(frozen=True, slots=True)
-class Linux:
+class Linux(Record):
     """A Linux that can run the lab: `kind` is `inside`, `host` or `uml`; `why` is for people."""
 
     kind: str
@@ -108,7 +106,7 @@ def _real_already(here: GuestInfo) -> CapabilityError:
 
 
 def _host() -> Linux:
-    return Linux("host", f"the host's own kernel {platform.uname().release} has everything the lab needs")
+    return Linux("host", f"the host's own kernel {os.uname().release} has everything the lab needs")
 
 
 def _host_or_error() -> Linux:
@@ -116,7 +114,7 @@ def _host_or_error() -> Linux:
     if missing:
         raise CapabilityError(
             f"the host's own kernel cannot run the lab: {', '.join(missing)} missing",
-            where=f"Linux {platform.uname().release}, uid {os.geteuid()}",
+            where=f"Linux {os.uname().release}, uid {os.geteuid()}",
             todo="use User-Mode Linux instead: --guest uml (or leave --guest out)",
         )
     return _host()
@@ -129,9 +127,9 @@ def _uml_or_error(environ: Mapping[str, str], missing_on_host: tuple[str, ...]) 
     candidate = choose_candidate(environ)
     if candidate is not None:
         return _uml(candidate, host)
-    if platform.machine() not in ("x86_64", "i686"):
+    if os.uname().machine not in ("x86_64", "i686"):
         raise CapabilityError(
-            f"no Linux here can run the lab: User-Mode Linux does not exist for {platform.machine()}",
+            f"no Linux here can run the lab: User-Mode Linux does not exist for {os.uname().machine}",
             where=host,
             todo="use GitHub Codespaces, Binder, or a Linux virtual machine whose kernel has ip_vs",
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
@@ -12,13 +11,13 @@ from labkit.guest.capabilities import command_path
 from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest
 from labkit.guest.streams import Stream
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from labkit.guest.connection import GuestConnection
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(Record):
     """What a command wrote, and its wait status."""
 
     output: bytes

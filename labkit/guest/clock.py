@@ -8,12 +8,11 @@ quarter of a microsecond, so that loops that poll it come to an end.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from dataclasses import dataclass
 from typing import Literal
 
 from labkit.guest.syscalls import set_timer_slack
+from labkit.record import Record
 
 Clock = Literal["real", "virtual"]
 
@@ -22,8 +21,7 @@ _NO_TIME_NS = 100_000  # hashing a megabyte takes a real processor several times
 _SETTLING_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Record):
     """Which clock a guest is to have, and how long it may run by its own clock and by the wall's.
 
     A bound of None does not hold. In virtual time both are needed: a guest that only waits for a timer again
@@ -43,6 +41,8 @@ VIRTUAL_TIME = Timing("virtual", GUEST_LIMIT_S, WALL_LIMIT_S)
 
 def read_clock() -> Clock:
     """Return which clock this Linux has: tried, by work that takes time on any real one. A few ms."""
+    import hashlib
+
     begun_ns = time.monotonic_ns()
     hashlib.sha256(_WORK).digest()
     return "virtual" if time.monotonic_ns() - begun_ns < _NO_TIME_NS else "real"

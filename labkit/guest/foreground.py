@@ -13,7 +13,6 @@ import os
 import resource
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +22,7 @@ from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest, read_attributes, read_quiet_attributes
 from labkit.guest.streams import Stream
 from labkit.guest.terminal import Terminal, is_terminal, read_size
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,7 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, sign
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Record):
     """What to run. `env` and `cwd` are the guest process's; None means this process's own."""
 
     argv: tuple[str, ...]
@@ -42,8 +41,7 @@ class Command:
     cwd: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Record):
     """How a command ended: its wait status, or why it could not be started (`status` as env(1) gives it)."""
 
     wait_status: int = 0

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from labkit.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from labkit.guest.clock import Clock
 
-MARKER = Path("/run/labkit/guest.json")
-JOB_SOCKET = Path("/run/labkit/jobs")
+MARKER = "/run/labkit/guest.json"
+JOB_SOCKET = "/run/labkit/jobs"
 
 
-@dataclass(frozen=True, slots=True)
-class GuestInfo:
+class GuestInfo(Record):
     """The lab's Linux seen from inside: `kind` is `uml` or `host`, `lab` the name for `labkit attach`.
 
     `clock` says whether its time is real or virtual (`clock.py`), `host_cpus` how many guests work at once.
@@ -33,7 +31,7 @@ class GuestInfo:
 
     def to_json(self) -> bytes:
         """Return the values as JSON."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     @classmethod
     def from_json(cls, text: bytes | str) -> GuestInfo:
@@ -44,15 +42,16 @@ class GuestInfo:
 def read_running_system(kind: str, lab: str, clock: Clock, host_cpus: int) -> GuestInfo:
     """Return what the Linux this process runs on says about itself."""
     memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return GuestInfo(kind, lab, platform.uname().release, os.cpu_count() or 1, memory_mb, clock, host_cpus)
+    return GuestInfo(kind, lab, os.uname().release, os.cpu_count() or 1, memory_mb, clock, host_cpus)
 
 
-def current(marker: Path = MARKER) -> GuestInfo | None:
+def current(marker: str | os.PathLike[str] = MARKER) -> GuestInfo | None:
     """Return the lab's Linux this process runs in, or None when it runs outside.
 
     The marker stands on a tmpfs that only a lab's Linux mounts on /run.
     """
     try:
-        return GuestInfo.from_json(marker.read_bytes())
+        with open(marker, "rb") as file:
+            return GuestInfo.from_json(file.read())
     except (OSError, ValueError, TypeError):
         return None

@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+if __name__ == "__main__":
+    # At the end: most that is imported is Python's own.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
+
+from labkit.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from labkit.guest.clock import Clock
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Record):
     """What init is told. `private_directories` are under /run, and made again on the guest's empty one.
 
     `clock` is the one that was asked for; after `guest_limit_s` by it (None: never) the agent gives up.
@@ -36,9 +37,10 @@ class Settings:
     host_cpus: int = 1
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
+    def read(cls, path: str) -> Settings:
         """Return the settings in a file."""
-        values = json.loads(path.read_text())
+        with open(path, "rb") as file:
+            values = json.load(file)
         return cls(**{**values, "private_directories": tuple(values["private_directories"])})
 
 
@@ -47,7 +49,7 @@ def main(settings_path: str, line: str) -> None:
     from labkit.guest import setup
     from labkit.guest.agent import Agent
 
-    settings = Settings.read(Path(settings_path))
+    settings = Settings.read(settings_path)
     if settings.kind == "uml":
         setup.set_up_uml(settings.modules)
         line_fd = setup.open_serial_line(line)
@@ -76,5 +78,4 @@ def _take_clock() -> Clock:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(_ROOT))
     main(sys.argv[1], sys.argv[2])

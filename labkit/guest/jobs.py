@@ -45,7 +45,7 @@ class Job:
     def to_bytes(self) -> bytes:
         """Return the job as it goes to its host: its length, its description as JSON, its request."""
         values = asdict(self)
-        request = values.pop("request")
+        request, values["timing"] = values.pop("request"), self.timing._asdict()
         head = json.dumps(values).encode() + b"\n"
         sizes = f"{len(head)} {len(request)}\n".encode()
         return sizes + head + bytes(request)

@@ -11,15 +11,14 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest import syscalls
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +28,7 @@ _CONSOLE_CHUNKS = 64
 _CHUNK = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateFiles:
+class PrivateFiles(Record):
     """What the guest needs while it boots: a directory with links (to their targets) and texts in it."""
 
     directory: Path
@@ -47,11 +45,13 @@ class PrivateFiles:
 
     def remove(self) -> None:
         """Remove what is there of it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.directory.exists():
+            import shutil
+
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class GuestProgram:
+class GuestProgram(Record):
     """What the keeper starts. `{line}` in an argument becomes the line's descriptor number."""
 
     argv: tuple[str, ...]
@@ -62,8 +62,7 @@ class GuestProgram:
     fixed_address_layout: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Keeper:
+class Keeper(Record):
     """The launcher's view: closing `life` (or dying) ends the guest, `report` carries JSON lines."""
 
     pid: int

@@ -13,7 +13,8 @@ from __future__ import annotations
 import enum
 import os
 import struct
-from dataclasses import dataclass
+
+from labkit.record import Record
 
 LINE_WINDOW = 2048
 CHANNEL_WINDOW = 128 * 1024
@@ -50,8 +51,7 @@ class LineError(Exception):
     """The bytes on the line are not frames."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Record):
     """One message on the line."""
 
     type: FrameType

@@ -9,9 +9,13 @@ import heapq
 import itertools
 import select
 import time
-from collections.abc import Callable
 
-Callback = Callable[[], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Callback = Callable[[], None]
+
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 _WRITE = select.POLLOUT | select.POLLHUP | select.POLLERR | select.POLLNVAL
 

@@ -6,9 +6,6 @@ import contextlib
 import mmap
 import os
 import re
-import secrets
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +13,7 @@ from labkit.errors import CapabilityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9_./+-]{0,60}")
 _NAME = re.compile(r"labkit-(?P<uid>\d+)-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]+")
@@ -59,7 +57,7 @@ def unfit_for_memory(directory: Path, memory_mb: int) -> str:
         free_mb = status.f_bavail * status.f_frsize // 2**20
         if free_mb < memory_mb:
             return f"has only {free_mb} MB free"
-        with tempfile.TemporaryFile(dir=directory) as probe:
+        with _nameless_file(directory) as probe:
             probe.truncate(mmap.PAGESIZE)
             mmap.mmap(probe.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
     except PermissionError as error:
@@ -69,6 +67,14 @@ def unfit_for_memory(directory: Path, memory_mb: int) -> str:
     return ""
 
 
+def _nameless_file(directory: Path) -> BinaryIO:
+    """Return a new file that goes when it is closed: `tempfile` takes long to import."""
+    path = directory / f".labkit-{os.getpid()}-{os.urandom(3).hex()}"
+    file = open(path, "x+b", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
+    path.unlink()
+    return file
+
+
 def name_private_directory(environ: Mapping[str, str]) -> Path:
     """Return a path for the directory that the guest needs while it boots; its name says whose it is.
 
@@ -76,7 +82,7 @@ def name_private_directory(environ: Mapping[str, str]) -> Path:
     command line and names a socket: short, and of plain characters.
     """
     owner = f"{os.getuid()}-{_pid_namespace()}-{os.getpid()}-{_start_time(os.getpid())}"
-    name = f"labkit-{owner}-{secrets.token_hex(3)}"
+    name = f"labkit-{owner}-{os.urandom(3).hex()}"
     for base in _private_bases(environ):
         if os.access(base, os.W_OK | os.X_OK):
             return base / name
@@ -100,6 +106,8 @@ def sweep_dead_directories(environ: Mapping[str, str]) -> tuple[Path, ...]:
             ):
                 continue
             if _start_time(int(owner["pid"])) != owner["start"]:
+                import shutil
+
                 shutil.rmtree(directory, ignore_errors=True)
                 dead.append(directory)
     return tuple(dead)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import struct
-import subprocess
-from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.guest import syscalls
 from labkit.guest.modules import IPVS_SCHEDULERS
+from labkit.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +59,7 @@ _TOOLS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Record):
     """What a Linux offers the lab; `missing_tools` maps a program to the Debian package that brings it."""
 
     schedulers: tuple[str, ...]
@@ -139,6 +136,8 @@ def _lacking() -> list[str]:
 
 def missing_tools() -> dict[str, str]:
     """Return the programs that the lab calls and this machine does not have, with their Debian packages."""
+    import shutil
+
     return {tool: package for tool, package in _TOOLS.items() if shutil.which(tool) is None}
 
 
@@ -192,6 +191,8 @@ def _attribute(type_: int, value: bytes) -> bytes:
 
 
 def _works(*argv: str, given: str = "") -> bool:
+    import subprocess
+
     try:
         done = subprocess.run(argv, input=given.encode(), capture_output=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -202,4 +203,4 @@ def _works(*argv: str, given: str = "") -> bool:
 if __name__ == "__main__":
     syscalls.unshare(syscalls.CLONE_NEWNET)
     syscalls.bring_loopback_up()
-    print(json.dumps(asdict(read_capabilities())))  # noqa: T201 - the answer
+    print(json.dumps(read_capabilities()._asdict()))  # noqa: T201 - the answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
@@ -10,16 +9,21 @@ import os
 import signal
 import struct
 import termios
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
 
+from labkit.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _STATUS_LABKIT_FAILED = 125
 _STATUS_CANNOT_EXECUTE = 126
 _STATUS_NOT_FOUND = 127
+_RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_NO_PIPES: Mapping[int, int] = {}
 
 
 class SpawnError(Exception):
@@ -31,15 +35,14 @@ class SpawnError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnRequest:
+class SpawnRequest(Record):
     """A process to start. Descriptors 0-2 in neither `pipes` (to channels) nor `terminal` are /dev/null."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
     umask: int
-    pipes: Mapping[int, int] = field(default_factory=dict)
+    pipes: Mapping[int, int] = _NO_PIPES
     terminal: tuple[int, ...] = ()
     terminal_channel: int = 0
     terminal_attributes: str = ""
@@ -47,7 +50,7 @@ class SpawnRequest:
 
     def to_json(self) -> bytes:
         """Return the request as JSON; names that are no UTF-8 survive."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> SpawnRequest:
@@ -58,8 +61,7 @@ class SpawnRequest:
         return cls(pipes=pipes, **tuples, **values)
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Record):
     """The agent's end of one stream of a process."""
 
     channel: int
@@ -67,8 +69,7 @@ class End:
     sink: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Record):
     """A running process: the agent's ends of its streams, and its terminal if it has one."""
 
     pid: int
@@ -88,7 +89,7 @@ def spawn(request: SpawnRequest) -> Spawned:
     for fd, channel in request.pipes.items():
         ends.append(_open_pipe(fd, channel, files))
     try:
-        pid = _fork(request, files)
+        pid = _start(request, files)
     except SpawnError:
         for fd in {fd for end in ends for fd in (end.source, end.sink) if fd is not None}:
             os.close(fd)
@@ -146,53 +147,61 @@ def _open_pipe(fd: int, channel: int, files: dict[int, int]) -> End:
     return End(channel, reader, None)
 
 
-def _fork(request: SpawnRequest, files: Mapping[int, int]) -> int:
-    """Fork and execute; the child reports a failure through a pipe that a successful exec closes."""
-    report_reader, report_writer = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        _become(request, files, report_writer)
-    os.close(report_writer)
-    with open(report_reader, "rb") as report:  # noqa: PTH123 - a descriptor
-        failure = report.read()
-    if failure:
-        os.waitpid(pid, 0)
-        status, message = json.loads(failure)
-        raise SpawnError(status, message)
-    return pid
+def _start(request: SpawnRequest, files: Mapping[int, int]) -> int:
+    """Start the process without copying this one, whose every page would fault in the copy and here again.
 
-
-def _become(request: SpawnRequest, files: Mapping[int, int], report: int) -> None:
-    status, what = _STATUS_LABKIT_FAILED, request.argv[0]
+    The directory and the file mode mask are this process's own while it does so.
+    """
+    umask = os.umask(request.umask)
     try:
-        os.setsid()
-        _take_files(files, report)
-        if request.terminal:
-            fcntl.ioctl(request.terminal[0], termios.TIOCSCTTY, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        os.umask(request.umask)
-        what = request.cwd
         os.chdir(request.cwd)
-        status, what = _STATUS_CANNOT_EXECUTE, request.argv[0]
-        os.execvpe(request.argv[0], request.argv, {**_guest_environment(), **request.env})  # noqa: S606
     except OSError as error:
-        if error.errno == errno.ENOENT and status == _STATUS_CANNOT_EXECUTE:
-            status = _STATUS_NOT_FOUND
-        os.write(report, json.dumps([status, f"{what}: {error.strerror}"]).encode())
+        raise SpawnError(_STATUS_LABKIT_FAILED, f"{request.cwd}: {error.strerror}") from error
+    else:
+        return _search_and_execute(request, files)
     finally:
-        os._exit(_STATUS_LABKIT_FAILED)
+        os.umask(umask)
+        os.chdir("/")
+
+
+def _search_and_execute(request: SpawnRequest, files: Mapping[int, int]) -> int:
+    """Execute the first program of that name that can be executed, as execvpe(3) finds it."""
+    program = request.argv[0]
+    env = {**_guest_environment(), **request.env}
+    actions = _plan_files(request, files)
+    folders = env.get("PATH", os.defpath).split(":") if "/" not in program else [""]
+    refusals = []
+    for folder in folders:
+        path = os.path.join(folder, program)
+        try:
+            os.stat(path)  # a process that fails to execute takes longer
+            return os.posix_spawn(
+                path, request.argv, env, file_actions=actions, setsid=True, setsigdef=_RESET
+            )
+        except OSError as error:
+            if len(folders) == 1 or error.errno not in _ABSENT:
+                refusals.append(error)
+    number = refusals[0].errno if refusals else errno.ENOENT
+    status = _STATUS_NOT_FOUND if number == errno.ENOENT else _STATUS_CANNOT_EXECUTE
+    raise SpawnError(status, f"{program}: {os.strerror(number or 0)}")
+
+
+def _plan_files(request: SpawnRequest, files: Mapping[int, int]) -> list[tuple[Any, ...]]:
+    """Return how to fill descriptors 0-2. All others are close-on-exec; none of them is below 3.
+
+    A terminal that a session's first process opens becomes the session's own.
+    """
+    actions: list[tuple[Any, ...]] = []
+    for fd in (_STDIN, _STDOUT, _STDERR):
+        if fd in request.terminal:
+            actions.append((os.POSIX_SPAWN_OPEN, fd, f"/proc/self/fd/{files[fd]}", os.O_RDWR, 0))
+        elif fd in files:
+            actions.append((os.POSIX_SPAWN_DUP2, files[fd], fd))
+        else:
+            actions.append((os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0))
+    return actions
 
 
 def _guest_environment() -> Mapping[str, str]:
     """Return what the guest itself adds to a process's environment."""
     return {name: os.environ[name] for name in ("MODPROBE_OPTIONS",) if name in os.environ}
-
-
-def _take_files(files: Mapping[int, int], report: int) -> None:
-    """Put the process's files on descriptors 0-2. All others are close-on-exec; none of them is below 3."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (_STDIN, _STDOUT, _STDERR):
-        os.dup2(files.get(fd, null), fd)
-    with contextlib.suppress(OSError):
-        os.set_inheritable(report, False)  # noqa: FBT003 - it takes no keyword

@@ -6,12 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
 from labkit.guest.clock import REAL_TIME
-from labkit.guest.foreground import Command, Outcome, end_like, run_in_foreground
 from labkit.guest.info import current
-from labkit.guest.jobserver import JobServer
 from labkit.guest.run import DEFAULT_MEMORY_MB, Guest
 
 if TYPE_CHECKING:
@@ -40,20 +37,27 @@ def run_inside(
     """
     linux = choose_linux(guest, clock=timing.clock)
     if linux.kind == "inside":
-        outcome = _replace_this_process(argv)
-    else:
-        with Guest.boot(linux, memory_mb=memory_mb, timing=timing) as running:
-            AttachServer(running)
-            JobServer(running)
-            outcome = run_in_foreground(running, Command(argv))
+        _replace_this_process(argv)
+    with Guest.start(linux, memory_mb=memory_mb, timing=timing) as running:
+        # While it boots:
+        from labkit.guest.attach import AttachServer
+        from labkit.guest.foreground import Command, end_like, run_in_foreground
+        from labkit.guest.jobserver import JobServer
+
+        running.come_up()
+        AttachServer(running)
+        JobServer(running)
+        outcome = run_in_foreground(running, Command(argv))
     end_like(outcome)
 
 
-def _replace_this_process(argv: tuple[str, ...]) -> Outcome:
+def _replace_this_process(argv: tuple[str, ...]) -> NoReturn:
+    from labkit.guest.foreground import Outcome, end_like
+
     path = command_path(os.environ.get("PATH"))
     try:
         os.execvpe(argv[0], argv, {**os.environ, "PATH": path})  # noqa: S606
     except FileNotFoundError as error:
-        return Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=127)
+        end_like(Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=127))
     except OSError as error:
-        return Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=126)
+        end_like(Outcome(failure=f"{argv[0]}: {error.strerror}", failure_status=126))

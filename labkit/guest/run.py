@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import time
@@ -38,8 +37,12 @@ _CONSOLE_LINES = 6
 class Guest(GuestConnection):
     """A booted guest. Use as a context manager: leaving it ends the guest and all that is in it."""
 
-    def __init__(self, keeper: Keeper, line_fd: int, files: PrivateFiles) -> None:
+    def __init__(
+        self, keeper: Keeper, line_fd: int, files: PrivateFiles, linux: Linux, timing: Timing
+    ) -> None:
         super().__init__(HostLine(line_fd), range(1, 2**31))
+        self._linux = linux
+        self._timing = timing
         self.info: GuestInfo | None = None
         self._keeper = keeper
         self._line_fd = line_fd
@@ -49,7 +52,6 @@ class Guest(GuestConnection):
         self._ended: dict[str, object] | None = None
         self._line_ended = False
         self._keeper_gone = False
-        self._timing = REAL_TIME
         self._overtime = ""
         self.on_call: Callable[[int], None] = self._refuse_call
         self.link.on_end = self._note_line_end
@@ -57,10 +59,20 @@ class Guest(GuestConnection):
 
     @classmethod
     def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
-        """Boot a guest and return it when its agent is up.
+        """Boot a guest and return it when its agent is up: `start`, then `come_up`."""
+        guest = cls.start(linux, memory_mb=memory_mb, timing=timing)
+        try:
+            guest.come_up()
+        except BaseException:
+            guest.close()
+            raise
+        return guest
 
-        Raises RequestError for too little memory, CapabilityError when the memory has no place or this Linux
-        not the clock that is asked for, GuestError (with the console's last words) when it does not come up.
+    @classmethod
+    def start(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
+        """Start a guest and return while it boots: a context in which to get ready and then let it `come_up`.
+
+        Raises RequestError for too little memory, CapabilityError when the memory has no place.
         """
         if linux.kind == "uml" and memory_mb < LEAST_MEMORY_MB:
             raise RequestError(
@@ -70,14 +82,16 @@ class Guest(GuestConnection):
             )
         _open_standard_files()
         sweep_dead_directories(os.environ)
-        guest = _start(cls, linux, memory_mb, timing)
-        try:
-            guest._await_hello()  # noqa: SLF001 - this class's own
-            guest._keep_time(linux, timing)  # noqa: SLF001
-        except BaseException:
-            guest.close()
-            raise
-        return guest
+        return _start(cls, linux, memory_mb, timing)
+
+    def come_up(self) -> None:
+        """Wait until the agent of a guest that was started is up.
+
+        Raises CapabilityError when its Linux has not the clock that was asked for, GuestError (with the
+        console's last words) when it does not come up.
+        """
+        self._await_hello()
+        self._keep_time()
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +137,8 @@ class Guest(GuestConnection):
             os.waitpid(self._keeper.pid, 0)
 
     def _await_hello(self) -> None:
+        import shutil  # noqa: F401 - what removing files needs, while the guest boots
+
         deadline = time.monotonic() + _BOOT_TIMEOUT_S
         while self.info is None:
             remaining_s = deadline - time.monotonic()
@@ -134,13 +150,12 @@ class Guest(GuestConnection):
             self.turn(remaining_s)
         self._files.remove()  # needed while booting only: now a kill leaves nothing
 
-    def _keep_time(self, linux: Linux, timing: Timing) -> None:
+    def _keep_time(self) -> None:
         """Hold the guest to its clock, which it has tried itself, and to the bounds on its time."""
-        if self.info is None or self.info.clock != timing.clock:
-            raise no_virtual_time(linux.why)
-        self._timing = timing
-        if timing.wall_limit_s is not None:
-            self.loop.after(timing.wall_limit_s, self._note_late)
+        if self.info is None or self.info.clock != self._timing.clock:
+            raise no_virtual_time(self._linux.why)
+        if self._timing.wall_limit_s is not None:
+            self.loop.after(self._timing.wall_limit_s, self._note_late)
 
     def _note_late(self) -> None:
         self._overtime = f"within {self._timing.wall_limit_s:,.0f} seconds of wall time"
@@ -238,10 +253,10 @@ def _open_standard_files() -> None:
 
 def _start(cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing) -> Guest:
     private = name_private_directory(os.environ)
-    lab = secrets.token_hex(3)
+    lab = os.urandom(3).hex()
     if linux.kind == "uml":
         program = plan_uml(linux, lab, memory_mb, private, os.environ, timing=timing)
     else:
         program = plan_namespaces(lab, private, os.environ)
     ours, theirs = socket.socketpair()
-    return cls(start_keeper(program, theirs.detach()), ours.detach(), program.files)
+    return cls(start_keeper(program, theirs.detach()), ours.detach(), program.files, linux, timing)

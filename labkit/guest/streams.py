@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-from typing import TYPE_CHECKING
 
 from labkit.guest.line import (
     CHANNEL_WINDOW,
@@ -17,7 +15,9 @@ from labkit.guest.line import (
     encode_count,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable
 
     from labkit.guest.loop import Loop
@@ -270,13 +270,15 @@ class Stream:
 
 def join_socket(link: Link, channel: int, connection: socket.socket) -> Stream:
     """Join a connected, non-blocking socket to a channel; each side's end of file reaches the other."""
+    from socket import SHUT_WR
+
     stream = Stream(link, channel, source=connection.fileno(), sink=connection.fileno(), owned=False)
 
     def finish() -> None:
         if not stream.receiving and not stream.sending:
             connection.close()
         elif not stream.receiving:
-            connection.shutdown(socket.SHUT_WR)
+            connection.shutdown(SHUT_WR)
 
     stream.on_received = finish
     stream.on_sent = finish

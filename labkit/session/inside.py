@@ -8,8 +8,13 @@ guest's own /run, which is memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
+from typing import Any
+
+from labkit.guest import syscalls
 
 CONNECTION_VARIABLE = "LABKIT_CONNECTION"
 CONNECTION_FILE = Path("/run/labkit/connection.json")
@@ -24,16 +29,30 @@ def write_connection_file(text: str) -> Path:
     return CONNECTION_FILE
 
 
-def main() -> None:
-    """Run ipykernel until Jupyter shuts it down."""
+def load_kernel() -> Any:
+    """Import ipykernel and return its application, without its debugger: the kernelspec offers none."""
+    with contextlib.suppress(OSError):  # the host's own kernel may forbid it, and does not need it
+        syscalls.fill_new_memory()
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # to Python this says: there is none
+    import ipykernel.debugger
+    import ipykernel.ipkernel
+    import ipykernel.zmqshell  # noqa: F401
     from ipykernel.kernelapp import IPKernelApp
 
+    del sys.modules["debugpy"]  # a learner may import it
+    syscalls.stop_filling_memory()
+    return IPKernelApp
+
+
+def main() -> None:
+    """Run ipykernel until Jupyter shuts it down."""
+    app = load_kernel()
     path = write_connection_file(os.environ.pop(CONNECTION_VARIABLE))
     # File locks do not reach across the guest's root file system, so the history stays in memory.
     history = "--HistoryManager.hist_file=:memory:"
     # The guest's agent, process 1, is the parent; the launcher outside watches Jupyter.
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"
-    IPKernelApp.launch_instance(["-f", str(path), history, parent])
+    app.launch_instance(["-f", str(path), history, parent])
 
 
 if __name__ == "__main__":

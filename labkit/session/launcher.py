@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
-from labkit.guest.attach import AttachServer
 from labkit.guest.capabilities import choose_linux, command_path
-from labkit.guest.jobserver import JobServer
 from labkit.guest.line import Frame, FrameType, decode_count
 from labkit.guest.process import SpawnRequest
 from labkit.guest.run import Guest
@@ -39,8 +37,15 @@ def run_session(connection: Connection, memory_mb: int) -> int:
     """
     listeners = open_listeners(connection)
     try:
-        with Guest.boot(choose_linux(None), memory_mb=memory_mb) as guest:
+        with Guest.start(choose_linux(None), memory_mb=memory_mb) as guest:
+            # While it boots:
+            from labkit.guest.attach import AttachServer
+            from labkit.guest.jobserver import JobServer
+
+            guest.come_up()
             session = Session(guest, connection)
+            AttachServer(guest)
+            JobServer(guest)
             relay(guest, listeners)
             return session.run()
     finally:
@@ -60,8 +65,6 @@ class Session:
         for channel in (output, errors):
             Stream(guest.link, channel, sink=sys.stderr.fileno(), owned=False)
         guest.spawn(self._channel, _kernel_process(guest.name, connection, output, errors), self._handle)
-        AttachServer(guest)
-        JobServer(guest)
         self._watch_parent()
         self._watch_signals()
 

@@ -42,25 +42,51 @@ def open_listeners(connection: Connection) -> tuple[socket.socket, ...]:
 
 def relay(guest: Guest, listeners: tuple[socket.socket, ...]) -> None:
     """From now on join every connection to a listener with one to the same port of the guest's loopback."""
+    relayed = _Relay(guest)
     for listener in listeners:
-        guest.loop.on_readable(listener.fileno(), partial(_accept, guest, listener))
+        guest.loop.on_readable(listener.fileno(), partial(relayed.accept, listener))
 
 
-def _accept(guest: Guest, listener: socket.socket) -> None:
-    try:
-        accepted, _ = listener.accept()
-    except OSError:
-        return  # the client has left already
-    accepted.settimeout(0)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    port = listener.getsockname()[1]
-    descriptor = accepted.detach()
-    channel = 0
+class _Relay:
+    """Connections that wait for ipykernel: one of them tries until it listens, then all are joined.
 
-    def join(frame: Frame) -> None:
-        if frame.type is FrameType.OPENED:
-            Stream(guest.link, channel, source=descriptor, sink=descriptor, owned=True)
+    Each attempt takes the guest's only processor from what is awaited.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._listens = False
+        self._waiting: list[tuple[int, int]] = []
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except OSError:
+            return  # the client has left already
+        accepted.settimeout(0)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        port = listener.getsockname()[1]
+        if self._listens:
+            self._join(port, accepted.detach())
         else:
-            os.close(descriptor)
+            self._waiting.append((port, accepted.detach()))
+            if len(self._waiting) == 1:
+                self._join(*self._waiting[0])
 
-    channel = guest.connect(port, join, attempts=ATTEMPTS)
+    def _join(self, port: int, descriptor: int) -> None:
+        channel = 0
+
+        def join(frame: Frame) -> None:
+            if frame.type is FrameType.OPENED:
+                Stream(self._guest.link, channel, source=descriptor, sink=descriptor, owned=True)
+            else:
+                os.close(descriptor)
+            self._join_waiting()
+
+        channel = self._guest.connect(port, join, attempts=ATTEMPTS)
+
+    def _join_waiting(self) -> None:
+        self._listens = True
+        waiting, self._waiting = self._waiting[1:], []
+        for port, descriptor in waiting:
+            self._join(port, descriptor)

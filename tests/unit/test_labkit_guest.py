@@ -217,9 +217,9 @@ def test_another_source_is_built_in_another_folder(tmp_path):
 
 def test_verify_refuses_to_compare_what_another_compiler_makes(tmp_path):
     program = (
-        "import sys, labkit_guest, labkit_guest.__main__ as m; from dataclasses import replace;"
-        "s = labkit_guest.shipped(); t = replace(s.toolchain, compiler='gcc 1.0');"
-        "m.shipped = lambda: replace(s, toolchain=t);"
+        "import sys, labkit_guest, labkit_guest.__main__ as m;"
+        "s = labkit_guest.shipped(); t = s.toolchain._replace(compiler='gcc 1.0');"
+        "m.shipped = lambda: s._replace(toolchain=t);"
         f"sys.argv[1:] = ['verify', '--work', {str(tmp_path / 'work')!r}]; sys.exit(m.main())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +70,8 @@ def _folders(environ: Mapping[str, str], manifest: Manifest) -> Iterator[Path]:
     cache = environ.get("XDG_CACHE_HOME", "")
     with contextlib.suppress(RuntimeError):  # a user without a home
         yield (Path(cache) if cache else Path.home() / ".cache") / "labkit" / "guest" / version
+    import tempfile  # what is only needed where there is no cache takes time to import
+
     yield Path(tempfile.gettempdir()) / f"labkit-guest-{os.getuid()}" / version
 
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path  # noqa: TC003 - a signature a caller may want to resolve
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A source of Linux: the distribution's package and version, and its archive's SHA-256.
 
     `package` and `sha256` are empty for an unpacked tree.
@@ -20,8 +19,7 @@ class Source:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Toolchain:
+class Toolchain(NamedTuple):
     """The programs whose version can change the bytes, as they call themselves."""
 
     compiler: str
@@ -29,8 +27,7 @@ class Toolchain:
     libc: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A built Linux. `release` is what uname says, `config_sha256` the fragment's, sizes are in bytes."""
 
     release: str
@@ -50,4 +47,5 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        parts = {"source": self.source._asdict(), "toolchain": self.toolchain._asdict()}
+        path.write_text(json.dumps({**self._asdict(), **parts}, indent=2) + "\n")
