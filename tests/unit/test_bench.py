@@ -19,7 +19,8 @@ from labkit.bench.row import bench_schema, rows_to_json
 from labkit.bench.run import run_benchmarks
 from labkit.bench.show import number, show_rows
 from labkit.cli.bench import INTERRUPTED
-from labkit.cli.main import command_line
+from labkit.cli.command_line import command_line
+from labkit.cli.main import VERBS
 from labkit.errors import CapabilityError, GuestError, LabError, RequestError
 
 HERE = Path(labkit.bench.__file__).parent
@@ -217,7 +218,7 @@ def test_the_guest_finds_a_benchmark_in_its_groups_file():
 
 def bench(monkeypatch, groups, *arguments):
     monkeypatch.setattr("labkit.bench.groups.load_groups", lambda: groups)
-    return CliRunner().invoke(command_line(["bench"]), ["bench", *arguments])
+    return CliRunner().invoke(command_line(["bench"], VERBS), ["bench", *arguments])
 
 
 def test_the_command_prints_rows_and_ends_as_the_first_failure_does(monkeypatch):
