@@ -9,6 +9,7 @@ import os
 import signal
 from functools import partial
 
+from labkit.guest.clock import Standstill
 from labkit.guest.info import JOB_SOCKET
 from labkit.guest.line import Frame, FrameType, GuestLine, decode_count, encode_count
 from labkit.guest.loop import Loop
@@ -41,6 +42,7 @@ class Agent:
         self._info = info
         self._limit_s = limit_s
         self._loop = Loop()
+        self._standstill = Standstill() if info.clock == "virtual" else None
         self._link = Link(GuestLine(line_fd), self._loop)
         self._link.on_frame = self._handle
         self._link.on_end = self._stop
@@ -57,15 +59,15 @@ class Agent:
         if self._limit_s is not None:
             self._loop.after(self._limit_s, lambda: self._link.send(FrameType.OVERTIME, 0))
         while self._running:
-            if self._info.clock == "virtual" and not self._processes:
-                self._stay()
+            if self._standstill is not None and self._awaits_host():
+                with self._standstill.keep():
+                    self._loop.turn()
             else:
                 self._loop.turn()
 
-    def _stay(self) -> None:
-        """Wait for the host without sleeping: virtual time, which then would run away, stands still."""
-        self._loop.turn(0)
-        os.sched_yield()  # to what brings the line's bytes here
+    def _awaits_host(self) -> bool:
+        """Return whether the host is to act next: to start a process, or to take what has piled up."""
+        return not self._processes or self._link.is_held_up
 
     def _stop(self) -> None:
         self._running = False

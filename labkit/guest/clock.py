@@ -4,21 +4,31 @@ In virtual time (User-Mode Linux's `time-travel=inf-cpu`) computing takes no tim
 in the guest sleeps its clock jumps to the next timer. So delays are exact, whatever else the machine does,
 and hours of waiting take no longer than what is done in them. Each reading of the clock moves it on by a
 quarter of a microsecond, so that loops that poll it come to an end.
+
+What the host does takes no time either: the lab's own Linux holds its clock while something in it waits for
+the host (`guest-kernel/src/labkit_guest/labkit.patch`). It sees by itself who reads what the agent writes
+for the host; what it cannot see, the agent says through a `Standstill`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from labkit.guest.syscalls import set_timer_slack
 from labkit.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Clock = Literal["real", "virtual"]
 
 _WORK = b"work" * 250_000
 _NO_TIME_NS = 100_000  # hashing a megabyte takes a real processor several times as long
 _SETTLING_S = 0.1
+_HOLD = "/sys/module/time_travel/parameters/hold"
 
 
 class Timing(Record):
@@ -40,7 +50,12 @@ VIRTUAL_TIME = Timing("virtual", GUEST_LIMIT_S, WALL_LIMIT_S)
 
 
 def read_clock() -> Clock:
-    """Return which clock this Linux has: tried, by work that takes time on any real one. A few ms."""
+    """Return which clock this Linux has: tried, by work that takes time on any real one. A few ms.
+
+    One that cannot be held while the host is waited for is no virtual clock: it would run away.
+    """
+    if not os.access(_HOLD, os.F_OK):
+        return "real"
     import hashlib
 
     begun_ns = time.monotonic_ns()
@@ -57,3 +72,19 @@ def settle_clock() -> None:
     """
     set_timer_slack(1)
     time.sleep(_SETTLING_S)
+
+
+class Standstill:
+    """The hold on virtual time: within it, time stands still as long as everything in the guest sleeps."""
+
+    def __init__(self) -> None:
+        self._hold = os.open(_HOLD, os.O_WRONLY | os.O_CLOEXEC)
+
+    @contextlib.contextmanager
+    def keep(self) -> Iterator[None]:
+        """Let no time pass by waiting until the block ends."""
+        os.pwrite(self._hold, b"1", 0)
+        try:
+            yield
+        finally:
+            os.pwrite(self._hold, b"0", 0)

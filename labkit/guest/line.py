@@ -2,8 +2,8 @@
 
 A frame is `type, channel, length, payload`. Two windows keep the line alive:
 
-* per line, host to guest: at most LINE_WINDOW bytes that the guest has not acknowledged. User-Mode Linux
-  throttles its serial port when the tty's 4,096-byte buffer fills and never wakes it again.
+* per line, host to guest: at most LINE_WINDOW bytes that the guest has not acknowledged. The packaged
+  User-Mode Linux throttles its serial port when the tty's 4,096-byte buffer fills and never wakes it again.
 * per channel, both ways: at most CHANNEL_WINDOW bytes that the far end has not passed on, so that a
   reader who has stopped reading holds up its own channel and no other.
 """

@@ -45,6 +45,11 @@ class Link:
         self._diverted: dict[int, Callable[[Frame], None]] = {}
         loop.on_readable(line.fd, self._receive)
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the far end must take bytes before this one can send more."""
+        return self.line.wants_write or any(stream.is_held_up for stream in self._streams.values())
+
     def send(self, type_: FrameType, channel: int, payload: bytes = b"") -> None:
         """Send a frame, now or as soon as the line takes it."""
         self.line.send(type_, channel, payload)
@@ -131,6 +136,11 @@ class Stream:
     def sending(self) -> bool:
         """Whether this end may still send bytes."""
         return self._source is not None
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the source stays unread until the far end has passed bytes on."""
+        return self._source is not None and self._window.room == 0
 
     @property
     def receiving(self) -> bool:

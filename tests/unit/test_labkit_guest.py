@@ -18,7 +18,7 @@ from labkit_guest.build import CONFIG, config_sha256, work_folder
 from labkit_guest.files import is_intact, replacing
 from labkit_guest.manifest import Manifest, Source, Toolchain
 from labkit_guest.needs import PACKAGES, check_needs
-from labkit_guest.source import PINNED, read_version, unpack_source
+from labkit_guest.source import PATCH, PINNED, patch_sha256, unpack_source
 
 CONTENT = b"#!/bin/sh\nexit 7\n" + bytes(range(256)) * 4000
 
@@ -30,7 +30,7 @@ def packed(tmp_path, monkeypatch):
     folder.mkdir()
     manifest = Manifest(
         "6.12.1-labkit", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "2.34",
-        Source("p", "1", "ab"), Toolchain("gcc", "ld", "ldd"), "cd",
+        Source("p", "1", "ab"), Toolchain("gcc", "ld", "ldd"), "cd", "ef",
     )  # fmt: skip
     (folder / "linux-labkit.xz").write_bytes(lzma.compress(CONTENT))
     manifest.write(folder / "manifest.json")
@@ -118,7 +118,7 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 
 
 def test_the_manifest_reads_what_it_wrote(tmp_path):
-    manifest = Manifest("r", "s", 1, "2.34", Source("p", "v", "x"), Toolchain("c", "l", "g"), "d")
+    manifest = Manifest("r", "s", 1, "2.34", Source("p", "v", "x"), Toolchain("c", "l", "g"), "d", "e")
     manifest.write(tmp_path / "manifest.json")
     assert Manifest.read(tmp_path / "manifest.json") == manifest
     assert json.loads((tmp_path / "manifest.json").read_text())["source"]["version"] == "v"
@@ -131,7 +131,7 @@ def test_the_shipped_linux_is_what_its_manifest_says():
     assert (len(data), hashlib.sha256(data).hexdigest()) == (manifest.size, manifest.sha256)
     assert len(packed) < 4_000_000
     assert manifest.source == PINNED
-    assert manifest.config_sha256 == config_sha256()
+    assert (manifest.config_sha256, manifest.patch_sha256) == (config_sha256(), patch_sha256())
     assert tuple(map(int, manifest.least_glibc.split("."))) <= (2, 34)
 
 
@@ -152,28 +152,82 @@ def test_what_a_build_lacks_is_said_at_once_with_one_command(tmp_path, monkeypat
     assert all(tool in problem.value.where for tool in PACKAGES)
     assert f"a build takes {2**40}" in problem.value.where
     assert problem.value.todo == (
-        "sudo apt-get install bc binutils bison flex gcc libc6-dev make perl tar xz-utils"
+        "sudo apt-get install bc binutils bison flex gcc libc6-dev make patch perl tar xz-utils"
     )
 
 
-def make_tree(folder: Path) -> Path:
+CHANGE = """A change.
+
+--- a/arch/um/Kconfig
++++ b/arch/um/Kconfig
+@@ -1 +1 @@
+-as published
++changed
+"""
+
+
+def make_tree(folder: Path, text: str = "as published\n") -> Path:
     (folder / "arch/um").mkdir(parents=True)
-    (folder / "arch/um/Kconfig").write_text("")
+    (folder / "arch/um/Kconfig").write_text(text)
     (folder / "Makefile").write_text("VERSION = 6\nPATCHLEVEL = 13\nSUBLEVEL = 2\nEXTRAVERSION =\n")
     return folder
 
 
-def test_a_tree_an_archive_of_it_and_its_version(tmp_path):
-    tree = make_tree(tmp_path / "linux-6.13.2")
-    assert read_version(tree) == "6.13.2"
-    assert unpack_source(tree, tmp_path).source == Source("", "6.13.2", "")
-    archive = tmp_path / "linux.tar"
-    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, tree.name], check=True)
-    work = tmp_path / "work"
-    work.mkdir()
-    unpacked = unpack_source(archive, work)
-    assert unpacked.source == Source("", "6.13.2", hashlib.sha256(archive.read_bytes()).hexdigest())
-    assert unpacked.folder == work / "source/linux-6.13.2"
+def pack(tree: Path) -> Path:
+    archive = tree.with_suffix(".tar")
+    subprocess.run(["tar", "-cf", archive, "-C", tree.parent, tree.name], check=True)
+    return archive
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder to build in, and a change that fits `make_tree`'s source."""
+    patch = tmp_path / "labkit.patch"
+    patch.write_text(CHANGE)
+    monkeypatch.setattr("labkit_guest.source.PATCH", patch)
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+def test_a_tree_is_changed_in_a_copy_and_stays_as_it_is(work, tmp_path):
+    given = make_tree(tmp_path / "linux")
+    for _ in range(2):
+        tree = unpack_source(given, work)
+        assert tree.source == Source("", "6.13.2", "")
+        assert (tree.folder / "arch/um/Kconfig").read_text() == "changed\n"
+    assert (given / "arch/um/Kconfig").read_text() == "as published\n"
+
+
+def test_an_archive_is_unpacked_and_changed_once(work, tmp_path):
+    archive = pack(make_tree(tmp_path / "linux"))
+    tree = unpack_source(archive, work)
+    assert tree.source == Source("", "6.13.2", hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert tree.folder == work / "source/linux"
+    inode = (tree.folder / "arch/um/Kconfig").stat().st_ino
+    assert unpack_source(archive, work) == tree
+    assert (tree.folder / "arch/um/Kconfig").stat().st_ino == inode
+
+
+def test_another_change_is_made_to_the_source_as_published(work, tmp_path):
+    archive = pack(make_tree(tmp_path / "linux"))
+    unpack_source(archive, work)
+    (tmp_path / "labkit.patch").write_text(CHANGE.replace("+changed", "+changed again"))
+    assert (unpack_source(archive, work).folder / "arch/um/Kconfig").read_text() == "changed again\n"
+
+
+@pytest.mark.parametrize("text", ["another version's\n", "changed\n"])
+def test_a_source_that_the_changes_do_not_fit_is_refused_and_nothing_is_left(work, tmp_path, text):
+    archive = pack(make_tree(tmp_path / "linux", text))
+    with pytest.raises(Problem, match="changes do not fit") as problem:
+        unpack_source(archive, work)
+    assert str(archive) in problem.value.message
+    assert not list(work.iterdir())
+
+
+def test_the_changes_name_their_date_in_each_file_they_touch():
+    for part in PATCH.read_text().split("\n--- a/")[1:]:
+        assert "\n+" in part
+        assert "Changed for labkit, 20" in part.partition("\n@@")[2]
 
 
 @pytest.mark.parametrize("what", ["absent", "no archive", "another archive", "another folder", "built in"])

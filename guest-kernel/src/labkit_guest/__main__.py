@@ -21,7 +21,7 @@ from labkit_guest.build import build, config_sha256
 from labkit_guest.files import replacing
 from labkit_guest.needs import read_toolchain
 from labkit_guest.problem import Problem
-from labkit_guest.source import PINNED
+from labkit_guest.source import PINNED, patch_sha256
 
 if TYPE_CHECKING:
     from labkit_guest.manifest import Source
@@ -55,8 +55,9 @@ def make_shipped(source: Path | None, work: Path) -> str:
 def verify_shipped(source: Path | None, work: Path) -> str:
     """Build what the manifest says and compare; raise Problem where they differ or cannot be compared."""
     manifest = shipped()
-    if manifest.source != PINNED or manifest.config_sha256 != config_sha256():
-        raise Problem("the shipped Linux was built from another source or configuration than is here")
+    here_is = (PINNED, config_sha256(), patch_sha256())
+    if (manifest.source, manifest.config_sha256, manifest.patch_sha256) != here_is:
+        raise Problem("the shipped Linux was built from another source, configuration or patch than is here")
     here = read_toolchain()
     if (here.compiler, here.linker) != (manifest.toolchain.compiler, manifest.toolchain.linker):
         raise Problem(

@@ -20,7 +20,7 @@ from labkit_guest.files import replacing, sha256_of
 from labkit_guest.manifest import Manifest
 from labkit_guest.needs import DISK_MB, check_needs, read_toolchain
 from labkit_guest.problem import Problem
-from labkit_guest.source import PINNED, unpack_source
+from labkit_guest.source import PINNED, patch_sha256, unpack_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ CONFIG = Path(__file__).with_name("labkit.config")
 # What would differ from one machine or minute to the next, made the same everywhere.
 _FIXED = {
     "ARCH": "um",
-    "KBUILD_BUILD_TIMESTAMP": "Sat Nov 14 12:00:00 UTC 2026",
+    "KBUILD_BUILD_TIMESTAMP": "Wed Nov 25 12:00:00 UTC 2026",
     "KBUILD_BUILD_VERSION": "1",
     "KBUILD_BUILD_USER": "labkit",
     "KBUILD_BUILD_HOST": "labkit",
@@ -85,9 +85,9 @@ def config_sha256() -> str:
 
 
 def work_folder(parent: Path, source: Path | None) -> Path:
-    """Return the folder under `parent` for building this source with this configuration."""
+    """Return the folder under `parent` for building this source with this configuration and these changes."""
     what = str(source.resolve()) if source is not None else PINNED.sha256
-    return parent / hashlib.sha256(f"{what} {config_sha256()}".encode()).hexdigest()[:12]
+    return parent / hashlib.sha256(f"{what} {config_sha256()} {patch_sha256()}".encode()).hexdigest()[:12]
 
 
 @contextlib.contextmanager
@@ -163,4 +163,5 @@ def _describe(path: Path, objects: Path, tree: Tree) -> Manifest:
         source=tree.source,
         toolchain=read_toolchain(),
         config_sha256=config_sha256(),
+        patch_sha256=patch_sha256(),
     )

@@ -28,7 +28,11 @@ class Toolchain(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """A built Linux. `release` is what uname says, `config_sha256` the fragment's, sizes are in bytes."""
+    """A built Linux.
+
+    `release` is what uname says, `size` is in bytes; `config_sha256` is of labkit.config, `patch_sha256` of
+    labkit.patch.
+    """
 
     release: str
     sha256: str
@@ -37,6 +41,7 @@ class Manifest(NamedTuple):
     source: Source
     toolchain: Toolchain
     config_sha256: str
+    patch_sha256: str
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

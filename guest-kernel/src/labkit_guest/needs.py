@@ -15,7 +15,7 @@ from labkit_guest.problem import Problem
 
 PACKAGES = {
     "gcc": "gcc", "ld": "binutils", "strip": "binutils", "make": "make", "flex": "flex", "bison": "bison",
-    "bc": "bc", "tar": "tar", "xz": "xz-utils", "perl": "perl",
+    "bc": "bc", "tar": "tar", "xz": "xz-utils", "perl": "perl", "patch": "patch",
 }  # fmt: skip
 C_LIBRARY = "libc6-dev"
 DISK_MB = 2048

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The source of Linux: found, checked against its SHA-256, unpacked."""
+"""The source of Linux: found, checked against its SHA-256, unpacked, changed as labkit.patch says."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ PINNED = Source(
     version="6.12.117-1~deb12u1",
     sha256="585a4a074597aefa2b1a68ada83a3184ba351c127544dea80618bbcceaa3961f",
 )
+PATCH = Path(__file__).with_name("labkit.patch")
 PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An unpacked source, and what it was unpacked from."""
+    """An unpacked source with labkit's changes, and what it was unpacked from."""
 
     folder: Path
     source: Source
 
 
 def unpack_source(given: Path | None, work: Path) -> Tree:
-    """Return the source's tree: `given` (a tree, a tar archive or a Debian package), else the pinned one.
+    """Return the changed tree of `given` (a tree, a tar archive or a Debian package) or the pinned source.
 
-    What is unpacked stays in `work` and is taken from there the next time. Raises Problem.
+    What is unpacked stays in `work` and is taken from there the next time; a tree is copied there and itself
+    stays as it is. Raises Problem.
     """
     if given is not None and given.is_dir():
-        return Tree(_known_tree(given), Source("", read_version(given), ""))
-    unpacked = work / "source"
-    record = work / "source.sha256"
-    if given is None and record.is_file() and record.read_text() == PINNED.sha256:
-        return Tree(_only_folder(unpacked), PINNED)
+        _place(_known_tree(given), work, "")
+        folder = _only_folder(work / "source")
+        return Tree(folder, Source("", read_version(folder), ""))
+    if given is None and _is_placed(work, PINNED.sha256):
+        return Tree(_only_folder(work / "source"), PINNED)
     archive = _archive(given, work)
     sha256 = sha256_of(archive)
     if given is None and sha256 != PINNED.sha256:
@@ -48,12 +50,16 @@ def unpack_source(given: Path | None, work: Path) -> Tree:
             todo=f"remove it, or give the archive of {PINNED.package} {PINNED.version}",
             missing=True,
         )
-    if not (record.is_file() and record.read_text() == sha256):
-        _unpack(archive, unpacked)
-        record.write_text(sha256)
-    folder = _only_folder(unpacked)
+    if not _is_placed(work, sha256):
+        _place(archive, work, sha256)
+    folder = _only_folder(work / "source")
     source = PINNED if sha256 == PINNED.sha256 else Source("", read_version(folder), sha256)
     return Tree(folder, source)
+
+
+def patch_sha256() -> str:
+    """Return the SHA-256 of labkit's changes."""
+    return sha256_of(PATCH)
 
 
 def read_version(tree: Path) -> str:
@@ -132,20 +138,54 @@ def _from_package(package: Path, work: Path) -> Path:
     return archives[-1]
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    """Unpack into a folder that has its name only when it is whole."""
-    partial = target.with_name(target.name + ".partial")
+def _is_placed(work: Path, sha256: str) -> bool:
+    """Return whether `work` holds the source with that SHA-256, changed as labkit.patch now says."""
+    record = work / "source.sha256"
+    return record.is_file() and record.read_text() == f"{sha256} {patch_sha256()}"
+
+
+def _place(origin: Path, work: Path, sha256: str) -> None:
+    """Unpack or copy a source into `work` and change it there; it has its name only when that is done."""
+    target, partial = work / "source", work / "source.partial"
     for folder in (partial, target):
         shutil.rmtree(folder, ignore_errors=True)
     partial.mkdir()
-    tar = subprocess.run(("tar", "-xf", archive, "-C", partial), capture_output=True, text=True, check=False)
-    if tar.returncode != 0:
+    try:
+        (_copy if origin.is_dir() else _unpack)(origin, partial)
+        _change(_only_folder(partial), origin)
+    except Problem:
         shutil.rmtree(partial, ignore_errors=True)
-        raise Problem(f"{archive} cannot be unpacked", where=tar.stderr.strip().splitlines()[-1])
-    if not (_only_folder(partial) / "arch/um/Kconfig").is_file():
-        shutil.rmtree(partial, ignore_errors=True)
-        raise Problem(f"{archive} is not the source of Linux", todo="give an archive that has arch/um in it")
+        raise
     partial.rename(target)
+    (work / "source.sha256").write_text(f"{sha256} {patch_sha256()}")
+
+
+def _copy(tree: Path, target: Path) -> None:
+    argv = ("cp", "-a", "--reflink=auto", "--", tree, target)
+    copy = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if copy.returncode != 0:
+        raise Problem(f"{tree} cannot be copied", where=copy.stderr.strip().splitlines()[-1])
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    tar = subprocess.run(("tar", "-xf", archive, "-C", target), capture_output=True, text=True, check=False)
+    if tar.returncode != 0:
+        raise Problem(f"{archive} cannot be unpacked", where=tar.stderr.strip().splitlines()[-1])
+    if not (_only_folder(target) / "arch/um/Kconfig").is_file():
+        raise Problem(f"{archive} is not the source of Linux", todo="give an archive that has arch/um in it")
+
+
+def _change(tree: Path, origin: Path) -> None:
+    options = ("--strip=1", "--batch", "--forward", "--no-backup-if-mismatch", "--reject-file=-")
+    argv = ("patch", *options, f"--input={PATCH}")
+    patch = subprocess.run(argv, cwd=tree, capture_output=True, text=True, check=False)
+    if patch.returncode != 0:
+        failed = [line for line in patch.stdout.splitlines() if "FAILED" in line or "ignored" in line]
+        raise Problem(
+            f"labkit's changes do not fit {origin}",
+            where="; ".join(failed[:3]),
+            todo=f"give a source of Linux {PINNED.version.rpartition('.')[0]}",
+        )
 
 
 def _only_folder(parent: Path) -> Path:
