@@ -1,29 +1,20 @@
-"""Lab: a small cluster, alive: what a lesson holds in its hand.
-
-    lab = Lab.open("web", mode="iptables")
-    result = lab.measure("web", connections=300)
-    lab.switch("ipvs", scheduler="rr")
-
-It composes the layers below and holds no logic of its own.
-"""
+"""LiveCluster: the cluster of a lab, built and programmed: what it is made of, and how it changes."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import threading
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from labkit.errors import CapabilityError, RequestError
+from labkit.errors import RequestError
 from labkit.fabric.build import Network, build_network
-from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.guest.info import current
-from labkit.measure.experiment import Programmed, complete_workload, measure_service
-from labkit.measure.targets import find_service_target
+from labkit.lab.linux import clock_of_this_linux, mode_of_this_linux, require_guest
 from labkit.proxy.extension import lab_extension
-from labkit.proxy.plans import Mode, known_mode, lab_config
-from labkit.proxy.program import available_modes, available_schedulers, require_mode
+from labkit.proxy.plans import Mode, lab_config
+from labkit.proxy.program import available_modes, available_schedulers
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.cluster import read_manifests
@@ -32,10 +23,6 @@ from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
-from labkit.traffic.capture import CapturePoint
-from labkit.traffic.exchange import exchange
-from labkit.traffic.packets import follow_connection, probe, send_datagrams
-from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,22 +30,17 @@ if TYPE_CHECKING:
 
     from labkit.fabric.namespace import Namespace
     from labkit.guest.clock import Clock
-    from labkit.measure.experiment import ServiceTarget
-    from labkit.measure.records import RunResult
     from labkit.spec.clients import ClientPlan
     from labkit.spec.model import ClusterSpec, Service
     from labkit.spec.proxyconfig import ProxyConfig
-    from labkit.traffic.capture import SeenPacket
-    from labkit.traffic.packets import DatagramAnswers, FollowedConnection
 
     Progress = Callable[[int, int, str], None]
 
-DEFAULT_CLIENT = "client"
 RANDOM = "random"  # what kube-proxy's iptables and nftables rules do
 
 
-class Lab:
-    """A live cluster. `Lab.open` builds it; `close()`, or the end of `with`, removes it.
+class LiveCluster:
+    """A live cluster. `open` builds it; `close()`, or the end of `with`, removes it.
 
     `cluster` is what the manifests say. `nodes`, `pods` and `clients` are the network namespaces by the names
     that `ip netns` shows, `services` the Services by the same kind of name, `proxy` is kube-proxy by node.
@@ -67,7 +49,7 @@ class Lab:
     def __init__(
         self, cluster: ClusterSpec, config: ProxyConfig, clients: Sequence[ClientPlan] | None
     ) -> None:
-        """Hold what the lab is to be; `Lab.open` then builds it."""
+        """Hold what the lab is to be; `open` then builds it."""
         self.manifests: tuple[str, ...] = ()
         self.cluster = cluster
         self.config = config
@@ -76,6 +58,7 @@ class Lab:
         self.weights: Mapping[str, int] = {}
         self._plan = plan_addresses(cluster, clients)
         self._parts = contextlib.ExitStack()
+        self._programming = threading.RLock()  # a probe's result may come while a lesson switches modes
 
     @classmethod
     def open(
@@ -101,7 +84,7 @@ class Lab:
         cluster = read_manifests(manifests)
         lab = cls(cluster, config or lab_config(cluster), clients)
         lab.manifests = tuple(one.name if isinstance(one, Text) else str(one) for one in manifests)
-        lab.mode, lab.scheduler = _mode_of_this_linux(mode), scheduler
+        lab.mode, lab.scheduler = mode_of_this_linux(mode), scheduler
         lab._build(on_progress)
         return lab
 
@@ -157,8 +140,7 @@ class Lab:
     @property
     def clock(self) -> Clock:
         """Whether this guest's time, and so every latency measured in it, is real or virtual."""
-        guest = current()
-        return guest.clock if guest else "real"
+        return clock_of_this_linux()
 
     @property
     def schedulers(self) -> tuple[str, ...]:
@@ -177,79 +159,15 @@ class Lab:
         RequestError for a mode, scheduler or pod that there is not, CapabilityError for a mode that this
         guest lacks, and the lab stays as it was.
         """
-        before = self.mode, self.scheduler, self.weights
-        self.mode, self.scheduler = _mode_of_this_linux(mode), scheduler
-        self.weights = {self._pod_key(name): weight for name, weight in (weights or {}).items()}
-        try:
-            self._program()
-        except BaseException:
-            self.mode, self.scheduler, self.weights = before
-            raise
-
-    def measure(
-        self,
-        service: str | ServiceTarget = "",
-        *,
-        client: str = DEFAULT_CLIENT,
-        seed: int = 1,
-        on_progress: Callable[[int, int], None] | None = None,
-        **workload: Any,
-    ) -> RunResult:
-        """Send connections to a Service port and return who answered and how fast.
-
-        `workload` are the fields of Workload (connections=300, concurrency=8, ...). Service times and weights
-        that it does not name are those of the pods' annotations and of `switch`. Raises RequestError for a
-        Service, client or workload that cannot be, TrafficError where backends or client cannot work.
-        """
-        return measure_service(
-            self.network,
-            self.backends,
-            self._target(service),
-            self.complete(Workload(**workload)),
-            seed=seed,
-            programmed=Programmed(self.mode, self.algorithm, self.clock),
-            client=client,
-            with_taps=self.clock == "real",  # forwarding takes no virtual time
-            progress=on_progress,
-        )
-
-    def complete(self, workload: Workload) -> Workload:
-        """Return the workload with every pod's service time and weight in it."""
-        return complete_workload(workload, self.cluster.pods, self.weights)
-
-    def shape(self, name: str, shaping: Shaping) -> None:
-        """Shape what leaves a pod (`web-1`, `default/web-1`), client or node, instead of any shaping before.
-
-        Raises RequestError for a name that there is not, CapabilityError where this Linux has no netem.
-        """
-        key = self._pod_key(name)
-        namespace = self._plan.pod_names.get(key, name)
-        apply_shaping(self.network.namespaces[namespace], self._plan.link(namespace).interface, shaping)
-
-    def send(self, packet: Any, client: str = DEFAULT_CLIENT) -> Any | None:
-        """Send a packet made with Scapy (`IP(...) / ...`) from a client; return the answer to it, or None."""
-        return exchange(self.network.client(client), packet)
-
-    def follow(
-        self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT
-    ) -> FollowedConnection:
-        """Open one connection to a Service port and return its packets as its client and its pod saw them."""
-        target = self._target(service)
-        pods = [self._capture_point(key, self._plan.pod(key).name) for key in target.pods]
-        return follow_connection(self._client_point(client), self._address(client), target.target, pods)
-
-    def probe(
-        self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT
-    ) -> tuple[SeenPacket, ...]:
-        """Send one SYN that Scapy crafted to a Service port; return what passed at the client."""
-        return probe(self._client_point(client), self._address(client), self._target(service).target)
-
-    def send_datagrams(
-        self, service: str | ServiceTarget = "", *, count: int = 100, client: str = DEFAULT_CLIENT
-    ) -> DatagramAnswers:
-        """Send UDP datagrams that Scapy crafted to a Service port; return who answered how many of them."""
-        addresses = self._plan.clients[client].addresses
-        return send_datagrams(self._client_point(client), addresses, self._target(service).target, count)
+        with self._programming:
+            before = self.mode, self.scheduler, self.weights
+            self.mode, self.scheduler = mode_of_this_linux(mode), scheduler
+            self.weights = {self._pod_key(name): weight for name, weight in (weights or {}).items()}
+            try:
+                self._program()
+            except BaseException:
+                self.mode, self.scheduler, self.weights = before
+                raise
 
     def reset(self, mode: str = "", scheduler: str = "") -> None:
         """Start over: new namespaces, new rules, no connections; the mode stays where none is given.
@@ -257,7 +175,7 @@ class Lab:
         Raises RequestError for a mode that there is not and CapabilityError for one that this guest lacks,
         before anything is taken down.
         """
-        mode = _mode_of_this_linux(mode or self.mode)
+        mode = mode_of_this_linux(mode or self.mode)
         self._tear_down()
         self.mode, self.scheduler = mode, scheduler or self.scheduler
         self._build(None)
@@ -286,42 +204,13 @@ class Lab:
             del self._network
 
     def _program(self) -> None:
-        weights = lab_extension(self.cluster, weights=self.weights)
-        config = replace(self.config, ipvs=replace(self.config.ipvs, scheduler=self.scheduler))
-        for proxier in self.proxy.values():
-            proxier.mode, proxier.config = self.mode, config
-            proxier.sync(self.cluster, weights)
-
-    def _target(self, service: str | ServiceTarget) -> ServiceTarget:
-        return find_service_target(self.cluster, service) if isinstance(service, str) else service
-
-    def _address(self, client: str) -> str:
-        return self._plan.clients[client].address
-
-    def _client_point(self, client: str) -> CapturePoint:
-        return self._capture_point(client, self._plan.client(client).name)
-
-    def _capture_point(self, where: str, namespace: str) -> CapturePoint:
-        interface = self._plan.link(namespace).interface.name
-        return CapturePoint(where, self.network.namespaces[namespace], interface)
+        with self._programming:
+            weights = lab_extension(self.cluster, weights=self.weights)
+            config = replace(self.config, ipvs=replace(self.config.ipvs, scheduler=self.scheduler))
+            for proxier in self.proxy.values():
+                proxier.mode, proxier.config = self.mode, config
+                proxier.sync(self.cluster, weights)
 
     def _pod_key(self, name: str) -> str:
         keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}
         return keys.get(name, name)
-
-
-def _mode_of_this_linux(name: str) -> Mode:
-    mode = known_mode(name)
-    require_mode(mode)
-    return mode
-
-
-def require_guest() -> None:
-    """Raise CapabilityError unless this process runs in a lab's Linux."""
-    if current() is None:
-        raise CapabilityError(
-            "this Python does not run in the lab's Linux",
-            where=f"process {os.getpid()}",
-            todo='in a notebook choose the kernel "Lab" (menu Kernel, Change Kernel); '
-            "elsewhere: labkit exec -- python ...",
-        )
