@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
-from labkit.errors import BuildError, LabError
+from labkit.errors import BuildError, LabError, RequestError
 from labkit.fabric import links
 from labkit.fabric.namespace import Namespace, prepare_names
 from labkit.fabric.netlink import Message, RouteSocket
@@ -55,6 +55,17 @@ class Network:
     def client(self, name: str) -> Namespace:
         """Return a client's namespace. RequestError if there is none."""
         return self.namespaces[self.plan.client(name).name]
+
+    @property
+    def balancer(self) -> Namespace:
+        """The namespace of the load balancer outside of the cluster. RequestError if there is none."""
+        if self.plan.balancer is None:
+            raise RequestError(
+                "this lab has no load balancer",
+                where="status.loadBalancer.ingress of its Services and Ingresses",
+                todo="write an address there, as the shipped lab ingress-trap does",
+            )
+        return self.namespaces[self.plan.balancer.name]
 
     def close(self) -> None:
         """Remove all namespaces, whatever happens on the way. A second call does nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labkit.errors import RequestError
 from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.lab.live import LiveCluster
 from labkit.measure.experiment import Programmed, complete_workload, measure_service
@@ -63,13 +64,28 @@ class Lab(LiveCluster):
 
         Raises RequestError for a name that there is not, CapabilityError where this Linux has no netem.
         """
-        key = self._pod_key(name)
-        namespace = self._plan.pod_names.get(key, name)
-        apply_shaping(self.network.namespaces[namespace], self._plan.link(namespace).interface, shaping)
+        namespace = self.namespace(name)
+        apply_shaping(namespace, self._plan.link(namespace.name).interface, shaping)
 
     def send(self, packet: Any, client: str = DEFAULT_CLIENT) -> Any | None:
         """Send a packet made with Scapy (`IP(...) / ...`) from a client; return the answer to it, or None."""
         return exchange(self.network.client(client), packet)
+
+    def route(self, name: str, address: str) -> str:
+        """Return which way a node, pod, client or the balancer would send packets to `address`.
+
+        It is what `ip route get` says there; `local` means that they never leave. RequestError for an unknown
+        name, or for what is no address.
+        """
+        namespace = self.namespace(name)
+        asked = namespace.command(["ip", "route", "get", address])
+        if asked.status:
+            raise RequestError(
+                f"{name} has no way to {address!r}: {asked.stderr.strip()}",
+                where=f"ip route get, in {name}",
+                todo="write an IPv4 address such as 203.0.113.10",
+            )
+        return asked.stdout.split("\n")[0].strip()
 
     def follow(
         self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT

@@ -17,12 +17,14 @@ from labkit.proxy.plans import Mode, lab_config
 from labkit.proxy.program import available_modes, available_schedulers
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
+from labkit.spec.balancer import plan_balancer
 from labkit.spec.cluster import read_manifests
 from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
+from labkit.traffic.balancer import Balancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +58,9 @@ class LiveCluster:
         self.mode: Mode = "iptables"
         self.scheduler = ""
         self.weights: Mapping[str, int] = {}
-        self._plan = plan_addresses(cluster, clients)
+        self._balancer_plan = plan_balancer(cluster)
+        self._plan = plan_addresses(cluster, clients, self._balancer_plan)
+        self._balancer: Balancer | None = None
         self._parts = contextlib.ExitStack()
         self._programming = threading.RLock()  # a probe's result may come while a lesson switches modes
 
@@ -98,7 +102,8 @@ class LiveCluster:
         head = f"Lab {' '.join(self.manifests)}: {self.mode} mode, a pod is chosen by {self.algorithm}"
         guest = current()
         terminal = f"A terminal in this lab: labkit attach {guest.lab}" if guest else ""
-        return "\n  ".join([head, *summarise_cluster(self.cluster, self._plan.clients.values()), terminal])
+        cluster = summarise_cluster(self.cluster, self._plan.clients.values(), self._balancer_plan)
+        return "\n  ".join([head, *cluster, terminal])
 
     @property
     def network(self) -> Network:
@@ -117,6 +122,14 @@ class LiveCluster:
         """The pods' network namespaces by the names that `ip netns` shows."""
         return {namespace_name(pod): self.network.pod(pod.key) for pod in self.cluster.pods}
 
+    def namespace(self, name: str) -> Namespace:
+        """Return a namespace by name: a pod's (`web-1`, `default/web-1`), node's, client's, the balancer's.
+
+        Raises RequestError for a name that there is not.
+        """
+        inner = self._plan.pod_names.get(self._pod_key(name), name)
+        return self.network.namespaces[self._plan.namespace(inner).name]
+
     @property
     def clients(self) -> Mapping[str, Namespace]:
         """The clients' network namespaces by name."""
@@ -126,6 +139,14 @@ class LiveCluster:
     def services(self) -> Mapping[str, Service]:
         """The Services: `web` in the Kubernetes namespace `default`, `shop.web` in another."""
         return {namespace_name(service): service for service in self.cluster.services}
+
+    @property
+    def balancer(self) -> Balancer:
+        """The load balancer outside of the cluster. Raises RequestError if the lab has none or is closed."""
+        namespace = self.network.balancer  # says why where there is none
+        if self._balancer is None:
+            raise RequestError(f"{namespace.name} does not run", todo="open the lab again: Lab.open(...)")
+        return self._balancer
 
     @property
     def algorithm(self) -> str:
@@ -196,6 +217,8 @@ class LiveCluster:
                 }
             )
             self._program()
+            if self._balancer_plan is not None:
+                self._balancer = parts.enter_context(Balancer(self._balancer_plan, self._network.balancer))
             self._parts = parts.pop_all()
 
     def _tear_down(self) -> None:

@@ -29,12 +29,13 @@ from labkit.spec.addressplan import (
     Route,
     look_up,
 )
-from labkit.spec.clients import OUTSIDE_BLOCKS, ClientPlan, place_client
-from labkit.spec.naming import LAN, check_names, namespace_name, port_names
+from labkit.spec.clients import OUTSIDE_BLOCKS, ClientPlan, networks_of, place_balancer, place_client
+from labkit.spec.naming import BALANCER, LAN, check_names, namespace_name, port_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from labkit.spec.balancer import BalancerPlan
     from labkit.spec.model import ClusterSpec, Node, Pod
 
 __all__ = ["AddressPlan", "ClientPlan", "plan_addresses"]
@@ -55,23 +56,31 @@ CLIENT_SYSCTLS = (*QUIET, ("net/ipv4/ip_local_port_range", "1024 65535"))
 T = TypeVar("T")
 
 
-def plan_addresses(cluster: ClusterSpec, clients: Sequence[ClientPlan] | None = None) -> AddressPlan:
+def plan_addresses(
+    cluster: ClusterSpec,
+    clients: Sequence[ClientPlan] | None = None,
+    balancer: BalancerPlan | None = None,
+) -> AddressPlan:
     """Plan the network of a cluster and its clients: by default `client` on the first node, and `outside`.
 
+    A balancer stands on the nodes' network with an address of its own, and its other addresses lie behind it.
     Raises RequestError where two things would have one name or one address, or networks overlap.
     """
     if clients is None:
         clients = (ClientPlan("client", cluster.nodes[0].name), ClientPlan("outside"))
     nodes = {node.name: node for node in cluster.nodes}
     inner_pods = [pod for pod in cluster.pods if pod.address != _node(nodes, pod.node, pod.key).address]
-    _check_names(cluster, inner_pods, clients)
+    _check_names(cluster, inner_pods, clients, balancer)
     sites = [_Site(node) for node in cluster.nodes]
     _check_networks(cluster, sites)
-    placed = _place_clients(cluster, sites, clients)
+    taken = _taken_addresses(cluster, sites, clients, balancer)
+    placed = _place_clients(sites, clients, taken)
     for site in sites:
         site.settle(inner_pods, placed)
-    _check_addresses(sites, placed)
-    lan = _Lan(sites, [client for client in placed if client.node is None])
+    lan = _Lan(sites, [_client_tenant(client) for client in placed if client.node is None])
+    if balancer is not None:
+        lan.tenants.append(_balancer_tenant(balancer, taken))
+    _check_addresses(sites, lan.tenants)
     namespaces = (
         NamespacePlan(LAN, "lan", bridge=lan.bridge, sysctls=LAN_SYSCTLS),
         *(_plan_node(site, lan) for site in sites),
@@ -86,7 +95,7 @@ def plan_addresses(cluster: ClusterSpec, clients: Sequence[ClientPlan] | None = 
 
 @dataclass(frozen=True, slots=True)
 class _Tenant:
-    """A pod or a client: who is plugged into a bridge with `eth0`."""
+    """A pod, a client or the balancer: who is plugged into a bridge with `eth0`."""
 
     name: str
     kind: Kind
@@ -96,6 +105,10 @@ class _Tenant:
     @property
     def address(self) -> str:
         return self.addresses[0]
+
+    @property
+    def title(self) -> str:
+        return "the load balancer" if self.kind == "balancer" else f"{self.kind} {self.name}"
 
     @property
     def interface(self) -> Interface:
@@ -145,12 +158,12 @@ class _Site:
 
 
 class _Lan:
-    """The network between the nodes, and the clients on it."""
+    """The network between the nodes, and who stands on it beside them: clients, and the balancer."""
 
-    def __init__(self, sites: Sequence[_Site], clients: Iterable[ClientPlan]) -> None:
+    def __init__(self, sites: Sequence[_Site], tenants: list[_Tenant]) -> None:
         self.bridge = Interface("lan0", BRIDGE_INDEX, mac_of(str(LAN_CIDR[0])))
         self.sites = sites
-        self.tenants = [_client_tenant(client) for client in clients]
+        self.tenants = tenants
 
     def links(self) -> list[LinkPlan]:
         inner = [(site.name, site.uplink) for site in self.sites]
@@ -164,7 +177,7 @@ class _Lan:
         return [Address(interface, address, 32)], [Route(interface, str(LAN_CIDR))]
 
     def routes_from(self, name: str, interface: Interface) -> list[Route]:
-        """Return the routes that `name` needs to all other nodes, their pods and the clients on the lan."""
+        """Return the routes that `name` needs to all other nodes, their pods and the others on the lan."""
         others = [site for site in self.sites if site.name != name]
         routes = [
             Route(interface, f"{site.address}/32")
@@ -228,7 +241,7 @@ def _plan_outside(tenant: _Tenant, lan: _Lan) -> NamespacePlan:
     first, routes = lan.address_on(tenant.interface, tenant.address)
     return NamespacePlan(
         tenant.name,
-        "client",
+        tenant.kind,
         addresses=_addresses_on(tenant.interface, tenant.addresses, first[0].prefix_length),
         routes=(*routes, *lan.routes_from(tenant.name, tenant.interface)),
         neighbours=tuple(lan.neighbours_of(tenant.name, tenant.interface)),
@@ -254,7 +267,12 @@ def _plan_links(
 
 
 def _client_tenant(client: ClientPlan) -> _Tenant:
-    return _Tenant(client.name, "client", client.addresses, client.networks())
+    return _Tenant(client.name, "client", client.addresses, networks_of(client.addresses))
+
+
+def _balancer_tenant(balancer: BalancerPlan, taken: set[str]) -> _Tenant:
+    addresses = (place_balancer(taken), *balancer.addresses)
+    return _Tenant(BALANCER, "balancer", addresses, networks_of(addresses))
 
 
 def _addresses_on(interface: Interface, addresses: Sequence[str], prefix_length: int) -> tuple[Address, ...]:
@@ -277,13 +295,23 @@ def _neighbours(tenants: Iterable[_Tenant], interface: Interface) -> list[Neighb
     return [Neighbour(interface, tenant.address, tenant.interface.mac) for tenant in tenants]
 
 
-def _place_clients(
-    cluster: ClusterSpec, sites: Sequence[_Site], clients: Sequence[ClientPlan]
-) -> tuple[ClientPlan, ...]:
-    networks = {site.name: site.network for site in sites}
+def _taken_addresses(
+    cluster: ClusterSpec,
+    sites: Sequence[_Site],
+    clients: Sequence[ClientPlan],
+    balancer: BalancerPlan | None,
+) -> set[str]:
     taken = {pod.address for pod in cluster.pods} | {site.gateway for site in sites}
     taken |= {node.address for node in cluster.nodes}
     taken |= {address for client in clients for address in client.addresses}
+    return taken | set(balancer.addresses if balancer else ())
+
+
+def _place_clients(
+    sites: Sequence[_Site], clients: Sequence[ClientPlan], taken: set[str]
+) -> tuple[ClientPlan, ...]:
+    """Return the clients with addresses, which are `taken` then."""
+    networks = {site.name: site.network for site in sites}
     placed = []
     for client in clients:
         if client.node is not None:
@@ -294,25 +322,26 @@ def _place_clients(
     return tuple(placed)
 
 
-def _check_names(cluster: ClusterSpec, pods: Iterable[Pod], clients: Iterable[ClientPlan]) -> None:
+def _check_names(
+    cluster: ClusterSpec, pods: Iterable[Pod], clients: Iterable[ClientPlan], balancer: BalancerPlan | None
+) -> None:
     check_names(
         [
             (LAN, "the network between the nodes"),
             *((node.name, f"node {node.name}") for node in cluster.nodes),
             *((namespace_name(pod), f"pod {pod.key}") for pod in pods),
             *((client.name, f"the lab's client {client.name}") for client in clients),
+            *([(BALANCER, "the load balancer")] if balancer else []),
         ]
     )
 
 
-def _check_addresses(sites: Sequence[_Site], clients: Iterable[ClientPlan]) -> None:
+def _check_addresses(sites: Sequence[_Site], on_lan: Iterable[_Tenant]) -> None:
     owners: dict[str, str] = {}
     wanted = [(site.address, f"node {site.name}") for site in sites]
     wanted += [(site.gateway, f"the gateway cni0 of node {site.name}") for site in sites]
-    for tenant in (tenant for site in sites for tenant in site.tenants):
-        wanted += [(address, f"{tenant.kind} {tenant.name}") for address in tenant.addresses]
-    for client in clients:
-        wanted += [(address, f"client {client.name}") for address in client.addresses if client.node is None]
+    for tenant in (*(tenant for site in sites for tenant in site.tenants), *on_lan):
+        wanted += [(address, tenant.title) for address in tenant.addresses]
     for address, owner in wanted:
         if address in owners:
             raise RequestError(

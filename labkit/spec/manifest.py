@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from labkit.errors import RequestError
 from labkit.spec.documents import Document, Findings, Place, Text, read_documents
-from labkit.spec.objects import KINDS, Object
+from labkit.spec.kinds import KINDS
+from labkit.spec.objects import Object
 from labkit.spec.spelling import misspelt_fields
 from labkit.spec.wording import dotted, nearest, shown, worded
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io"])
+_LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io", "networking.k8s.io"])
 Made_co = TypeVar("Made_co", bound=Object, covariant=True)
 
 
