@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import RequestError
 from labkit.fabric.shaping import Shaping, apply_shaping
-from labkit.lab.live import LiveCluster
+from labkit.lab.changing import ChangingCluster
 from labkit.measure.experiment import Programmed, complete_workload, measure_service
+from labkit.measure.recovery import Recovery
 from labkit.measure.targets import find_service_target
 from labkit.traffic.capture import CapturePoint
 from labkit.traffic.exchange import exchange
 from labkit.traffic.packets import follow_connection, probe, send_datagrams
+from labkit.traffic.retrying import CallPlan, call_repeatedly
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_CLIENT = "client"
 
 
-class Lab(LiveCluster):
+class Lab(ChangingCluster):
     """A live cluster and what a lesson does to it. `Lab.open("web")` builds it, `close()` removes it."""
 
     def measure(
@@ -54,6 +56,19 @@ class Lab(LiveCluster):
             with_taps=self.clock == "real",  # forwarding takes no virtual time
             progress=on_progress,
         )
+
+    def call(
+        self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT, **plan: Any
+    ) -> Recovery:
+        """Call a Service port again and again, with retries; return what the client saw, call by call.
+
+        `plan` are the fields of CallPlan (calls=30, every_s=1.0, timeout_s=1.0, retries=2, backoff_s=0.0).
+        With `lab.happening(...)` around it, it shows what a pod's death costs. Raises RequestError for a
+        Service, client or plan that cannot be.
+        """
+        target, planned = self._target(service), CallPlan(**plan)
+        calls = call_repeatedly(self.network.client(client), self._address(client), target.target, planned)
+        return Recovery(target.service, self.mode, self.algorithm, calls)
 
     def complete(self, workload: Workload) -> Workload:
         """Return the workload with every pod's service time and weight in it."""

@@ -8,13 +8,16 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Self
 
-from labkit.errors import RequestError
+from labkit.errors import LabError, RequestError
 from labkit.fabric.build import Network, build_network
 from labkit.guest.info import current
 from labkit.lab.linux import clock_of_this_linux, mode_of_this_linux, require_guest
 from labkit.proxy.extension import lab_extension
-from labkit.proxy.plans import Mode, lab_config
+from labkit.proxy.health import HealthCheckServer, plan_health_checks
+from labkit.proxy.plans import Mode, find_node, lab_config
 from labkit.proxy.program import available_modes, available_schedulers
+from labkit.proxy.program_device import read_node_addresses
+from labkit.proxy.settings import node_settings
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.balancer import plan_balancer
@@ -22,9 +25,11 @@ from labkit.spec.cluster import read_manifests
 from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
+from labkit.spec.podstates import PodState, with_pod_states
 from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
 from labkit.traffic.balancer import Balancer
+from labkit.traffic.prober import Prober
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,8 +49,9 @@ RANDOM = "random"  # what kube-proxy's iptables and nftables rules do
 class LiveCluster:
     """A live cluster. `open` builds it; `close()`, or the end of `with`, removes it.
 
-    `cluster` is what the manifests say. `nodes`, `pods` and `clients` are the network namespaces by the names
-    that `ip netns` shows, `services` the Services by the same kind of name, `proxy` is kube-proxy by node.
+    `cluster` is what the manifests say, with the pods' states as they are now. `nodes`, `pods` and `clients`
+    are the network namespaces by the names that `ip netns` shows, `services` the Services by the same kind
+    of name, `proxy` is kube-proxy by node. `trouble` is why kube-proxy could not follow a probe, if so.
     """
 
     def __init__(
@@ -58,6 +64,9 @@ class LiveCluster:
         self.mode: Mode = "iptables"
         self.scheduler = ""
         self.weights: Mapping[str, int] = {}
+        self._written = cluster
+        self._states: dict[str, PodState] = {}
+        self.trouble: LabError | None = None
         self._balancer_plan = plan_balancer(cluster)
         self._plan = plan_addresses(cluster, clients, self._balancer_plan)
         self._balancer: Balancer | None = None
@@ -103,7 +112,8 @@ class LiveCluster:
         guest = current()
         terminal = f"A terminal in this lab: labkit attach {guest.lab}" if guest else ""
         cluster = summarise_cluster(self.cluster, self._plan.clients.values(), self._balancer_plan)
-        return "\n  ".join([head, *cluster, terminal])
+        trouble = [f"trouble  {self.trouble.message}"] if self.trouble else []
+        return "\n  ".join([head, *cluster, *trouble, terminal])
 
     @property
     def network(self) -> Network:
@@ -208,7 +218,7 @@ class LiveCluster:
     def _build(self, on_progress: Progress | None) -> None:
         with contextlib.ExitStack() as parts:
             self._network = parts.enter_context(build_network(self._plan, on_progress=on_progress))
-            pods = [(ports, self._network.pod(ports.pod)) for ports in plan_pod_ports(self.cluster)]
+            pods = [(ports, self._network.pod(ports.pod)) for ports in plan_pod_ports(self._written)]
             self.backends: Backends = parts.enter_context(build_backends(pods))
             self.proxy: Mapping[str, Proxier] = MappingProxyType(
                 {
@@ -216,10 +226,20 @@ class LiveCluster:
                     for name, namespace in self.nodes.items()
                 }
             )
+            self._states = {}
+            self._health_checks = parts.enter_context(HealthCheckServer())
+            self._start_probing(parts)
             self._program()
             if self._balancer_plan is not None:
                 self._balancer = parts.enter_context(Balancer(self._balancer_plan, self._network.balancer))
             self._parts = parts.pop_all()
+
+    def _start_probing(self, parts: contextlib.ExitStack) -> None:
+        probed = ((pod, self.network.node(pod.node)) for pod in self._written.pods)
+        self._prober = parts.enter_context(Prober(probed, self._note_readiness))
+        with self._programming:  # what changes at once waits for the first programming
+            self._prober.start()
+            self._states = {pod: PodState(is_ready=ready) for pod, ready in self._prober.readiness.items()}
 
     def _tear_down(self) -> None:
         self._parts.close()
@@ -228,11 +248,41 @@ class LiveCluster:
 
     def _program(self) -> None:
         with self._programming:
+            self.cluster = with_pod_states(self._written, self._states)
             weights = lab_extension(self.cluster, weights=self.weights)
             config = replace(self.config, ipvs=replace(self.config.ipvs, scheduler=self.scheduler))
             for proxier in self.proxy.values():
                 proxier.mode, proxier.config = self.mode, config
                 proxier.sync(self.cluster, weights)
+                self._update_health_checks(proxier)
+
+    def _update_health_checks(self, proxier: Proxier) -> None:
+        node = find_node(self.cluster, proxier.node)
+        settings = node_settings(node, proxier.config, read_node_addresses(proxier.namespace))
+        addresses = ("",) if settings.node_ports_everywhere else settings.node_port_addresses
+        self._health_checks.update(proxier.namespace, plan_health_checks(self.cluster, settings), addresses)
+
+    def _state(self, pod: str) -> PodState:
+        written = next(one for one in self._written.pods if one.key == pod)
+        return self._states.get(pod, PodState(is_ready=written.ready))
+
+    def _set_state(self, pod: str, state: PodState) -> None:
+        with self._programming:
+            self._states[pod] = state
+            self._program()
+
+    def _restart_probing(self, pod: str) -> None:
+        self._prober.restart(pod)
+        if pod in self._prober.readiness:
+            self._note_readiness(pod, ready=False)
+
+    def _note_readiness(self, pod: str, *, ready: bool) -> None:
+        with self._programming:
+            try:
+                self._set_state(pod, replace(self._state(pod), is_ready=ready))
+                self.trouble = None
+            except LabError as error:  # in the probe's thread nobody would hear of it
+                self.trouble = error
 
     def _pod_key(self, name: str) -> str:
         keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}
