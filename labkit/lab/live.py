@@ -268,8 +268,9 @@ class LiveCluster:
 
     def _set_state(self, pod: str, state: PodState) -> None:
         with self._programming:
-            self._states[pod] = state
-            self._program()
+            if state != self._state(pod):
+                self._states[pod] = state
+                self._program()
 
     def _restart_probing(self, pod: str) -> None:
         self._prober.restart(pod)
