@@ -99,17 +99,22 @@ class ChangingCluster(LiveCluster):
     def happening(self, *events: Event) -> Iterator[None]:
         """Let events happen at their times while the `with` block runs; those left at its end do not.
 
+        Those of time 0 have happened when it begins.
         Raises RequestError at once for a pod or happening that there is not, and at the end what went wrong.
         """
         for event in events:
             self._known_pod(event.pod)
             if event.happening not in get_args(Happening):
                 raise _unknown("happening", event.happening, get_args(Happening))
+        for event in events:
+            if event.at_s <= 0:
+                self.happen(event)
+        later = sorted((event for event in events if event.at_s > 0), key=lambda event: event.at_s)
         ended, errors = threading.Event(), []
         begun_s = time.monotonic()
 
         def live() -> None:
-            for event in sorted(events, key=lambda event: event.at_s):
+            for event in later:
                 if ended.wait(max(0.0, begun_s + event.at_s - time.monotonic())):
                     return
                 try:

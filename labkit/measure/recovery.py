@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from labkit.traffic.retrying import Call  # noqa: TC001  the JSON is made from the annotations
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from labkit.traffic.retrying import Call
 
 
 @dataclass(frozen=True, slots=True)
