@@ -71,7 +71,7 @@ class ChangingCluster(LiveCluster):
         if plan.kind == "pod":
             self.network.plug_in(plan.name)
         self.backends.revive(key)
-        self._restart_probing(key)
+        self._prober.restart(key)
 
     def set_endpoint(self, pod: str, state: EndpointState) -> None:
         """Change a pod's state in the EndpointSlices of its Services, and let kube-proxy program that.

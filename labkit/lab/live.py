@@ -228,18 +228,12 @@ class LiveCluster:
             )
             self._states = {}
             self._health_checks = parts.enter_context(HealthCheckServer())
-            self._start_probing(parts)
             self._program()
+            probed = ((pod, self.network.node(pod.node)) for pod in self._written.pods)
+            self._prober = parts.enter_context(Prober(probed, self._note_readiness))
             if self._balancer_plan is not None:
                 self._balancer = parts.enter_context(Balancer(self._balancer_plan, self._network.balancer))
             self._parts = parts.pop_all()
-
-    def _start_probing(self, parts: contextlib.ExitStack) -> None:
-        probed = ((pod, self.network.node(pod.node)) for pod in self._written.pods)
-        self._prober = parts.enter_context(Prober(probed, self._note_readiness))
-        with self._programming:  # what changes at once waits for the first programming
-            self._prober.start()
-            self._states = {pod: PodState(is_ready=ready) for pod, ready in self._prober.readiness.items()}
 
     def _tear_down(self) -> None:
         self._parts.close()
@@ -271,11 +265,6 @@ class LiveCluster:
             if state != self._state(pod):
                 self._states[pod] = state
                 self._program()
-
-    def _restart_probing(self, pod: str) -> None:
-        self._prober.restart(pod)
-        if pod in self._prober.readiness:
-            self._note_readiness(pod, ready=False)
 
     def _note_readiness(self, pod: str, *, ready: bool) -> None:
         with self._programming:

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
-from labkit.traffic.readiness import Readiness, after, started
+from labkit.traffic.readiness import after, settled, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from labkit.fabric.namespace import Namespace
     from labkit.spec.model import Pod, Probe
@@ -29,7 +29,8 @@ class OnChange(Protocol):
 class Prober:
     """Probes pods, each in a thread of its own, and calls `on_change(pod, ready=...)` from there.
 
-    A pod is ready when all its probes say so; one without probes is not probed. `close()` ends it.
+    A pod is ready when all its probes say so; one without probes is not probed. At first a pod is as ready as
+    its cluster says, as if it had been running for long. `close()` ends it.
     """
 
     def __init__(
@@ -37,11 +38,16 @@ class Prober:
         pods: Iterable[tuple[Pod, Namespace]],
         on_change: OnChange,
     ) -> None:
-        """Take the pods, each with its node's namespace; the first round comes with `start`."""
+        """Probe pods from now on, each from its node's namespace."""
         self._on_change = on_change
         self._ending = threading.Event()
         self._workers = {pod.key: _Worker(pod, node) for pod, node in pods if pod.probes}
-        self._threads: list[threading.Thread] = []
+        self._threads = [
+            threading.Thread(target=self._live, args=item, name=f"probe {item[0]}", daemon=True)
+            for item in self._workers.items()
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -49,24 +55,11 @@ class Prober:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def readiness(self) -> Mapping[str, bool]:
-        """Whether each probed pod is ready, as far as is known."""
-        return {key: worker.is_ready for key, worker in self._workers.items()}
-
-    def start(self) -> None:
-        """Probe once whoever has no initial delay, without a call to `on_change`; then go on in threads."""
-        for key, worker in self._workers.items():
-            worker.probe_due(time.monotonic())
-            thread = threading.Thread(target=self._live, args=(key, worker), name=f"probe {key}", daemon=True)
-            self._threads.append(thread)
-        for thread in self._threads:
-            thread.start()
-
     def restart(self, pod: str) -> None:
         """Treat a pod as started just now: not ready, its first probe due after the initial delay."""
         if (worker := self._workers.get(pod)) is not None:
             worker.restart()
+            self._on_change(pod, ready=False)
 
     def close(self) -> None:
         """End all probing. A second call does nothing."""
@@ -95,8 +88,8 @@ class _Worker:
         self.node = node
         self.wake = threading.Event()
         self._lock = threading.Lock()
-        self._readiness: tuple[Readiness, ...] = ()
-        self.restart()
+        now_s = time.monotonic()
+        self._readiness = tuple(settled(probe, now_s, is_ready=pod.ready) for probe in pod.probes)
 
     @property
     def is_ready(self) -> bool:

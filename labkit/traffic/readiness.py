@@ -31,6 +31,11 @@ def started(probe: Probe, now_s: float) -> Readiness:
     return Readiness(probe, now_s + -(-probe.initial_delay_s // probe.period_s) * probe.period_s)
 
 
+def settled(probe: Probe, now_s: float, *, is_ready: bool) -> Readiness:
+    """Return the readiness of a container that has long been running: as it was, with a probe due now."""
+    return Readiness(probe, now_s, is_ready)
+
+
 def after(readiness: Readiness, *, succeeded: bool, now_s: float) -> Readiness:
     """Return the readiness after one more result.
 

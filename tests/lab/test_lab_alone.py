@@ -108,20 +108,17 @@ def test_a_udp_client_keeps_its_port_and_so_its_pod(nothing_left):
         assert {pod, other} == {"default/names-1", "default/names-2"}
 
 
-def test_the_shipped_lab_opens_ready_and_leaves_nothing(nothing_left):
-    with Lab.open("readiness") as lab:
-        assert [pod.ready for pod in lab.cluster.pods] == [True] * 3
-        assert lab.call("web", calls=3, every_s=0.0).failed == 0
-
-
-def test_a_probe_with_a_delay_keeps_its_pod_out_until_then(nothing_left):
+def test_a_pod_is_ready_from_the_start_and_after_a_revival_when_its_probe_has_succeeded(nothing_left):
     late = QUICK.replace("periodSeconds: 1", "periodSeconds: 1, initialDelaySeconds: 3600")
-    with Lab.open(Text("late.yaml", late)) as lab:
+    with Lab.open(Text("late.yaml", late), mode="ipvs") as lab:
+        assert [pod.ready for pod in lab.cluster.pods] == [True] * 3
+        assert len(lab.call("web", calls=3, every_s=0.0).answers) == 3
+        for pod in lab.pods:
+            lab.revive(pod)
         assert [pod.ready for pod in lab.cluster.pods] == [False] * 3
         for mode in lab.modes:
             lab.switch(mode)
             assert lab.call("web", calls=1, retries=0).errors == {"refused": 1}, mode
-        asked = lab.clients["outside"].command(
-            ["curl", "-si", f"http://{lab.cluster.nodes[0].address}:32000"]
-        )
+        node = lab.cluster.nodes[0].address
+        asked = lab.clients["outside"].command(["curl", "-si", "-m", "5", f"http://{node}:32000"])
         assert asked.stdout.startswith("HTTP/1.1 503")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.spec.model import Probe
-from labkit.traffic.readiness import after, started
+from labkit.traffic.readiness import after, settled, started
 
 probes = st.builds(
     Probe,
@@ -55,3 +55,12 @@ def test_a_probe_that_takes_longer_than_a_period_leaves_ticks_out(probe, took_s)
     following = after(first, succeeded=True, now_s=ended_s)
     assert (following.due_s - first.due_s) % probe.period_s == 0
     assert ended_s < following.due_s <= ended_s + probe.period_s
+
+
+@given(probes, st.booleans(), st.integers(1, 10))
+def test_who_has_long_been_running_stays_what_it_was_until_a_row_is_long_enough(probe, was_ready, length):
+    state = settled(probe, 0.0, is_ready=was_ready)
+    for _ in range(length):
+        state = after(state, succeeded=not was_ready, now_s=state.due_s)
+    threshold = probe.failure_threshold if was_ready else probe.success_threshold
+    assert state.is_ready == (was_ready if length < threshold else not was_ready)

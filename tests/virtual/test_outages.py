@@ -141,7 +141,7 @@ with Lab.open("draining", mode=sys.argv[1]) as lab:
     with lab.happening(Event(1.0, "web-1", sys.argv[2])):
         begun = lab.measure("web", connections=12, concurrency=12, timeout_s=60)
     later = lab.measure("web", connections=12, timeout_s=60)
-print(begun.answers["default/web-1"], sum(begun.errors.values()), later.answers["default/web-1"])
+print(begun.answers["default/web-1"], sum(begun.errors.values()), later.answers.get("default/web-1", 0))
 """
 
 
