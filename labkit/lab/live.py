@@ -17,7 +17,7 @@ from labkit.proxy.health import HealthCheckServer, plan_health_checks
 from labkit.proxy.plans import Mode, find_node, lab_config
 from labkit.proxy.program import available_modes, available_schedulers
 from labkit.proxy.program_device import read_node_addresses
-from labkit.proxy.settings import node_settings
+from labkit.proxy.settings import nftables_settings, node_settings
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.balancer import plan_balancer
@@ -25,7 +25,7 @@ from labkit.spec.cluster import read_manifests
 from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
-from labkit.spec.podstates import PodState, with_pod_states
+from labkit.spec.podstates import with_pod_states, written_state
 from labkit.spec.summary import summarise_cluster
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
 from labkit.traffic.balancer import Balancer
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from labkit.guest.clock import Clock
     from labkit.spec.clients import ClientPlan
     from labkit.spec.model import ClusterSpec, Service
+    from labkit.spec.podstates import PodState
     from labkit.spec.proxyconfig import ProxyConfig
 
     Progress = Callable[[int, int, str], None]
@@ -252,13 +253,13 @@ class LiveCluster:
 
     def _update_health_checks(self, proxier: Proxier) -> None:
         node = find_node(self.cluster, proxier.node)
-        settings = node_settings(node, proxier.config, read_node_addresses(proxier.namespace))
+        read_settings = nftables_settings if proxier.mode == "nftables" else node_settings
+        settings = read_settings(node, proxier.config, read_node_addresses(proxier.namespace))
         addresses = ("",) if settings.node_ports_everywhere else settings.node_port_addresses
         self._health_checks.update(proxier.namespace, plan_health_checks(self.cluster, settings), addresses)
 
     def _state(self, pod: str) -> PodState:
-        written = next(one for one in self._written.pods if one.key == pod)
-        return self._states.get(pod, PodState(is_ready=written.ready))
+        return self._states.get(pod) or written_state(self._written, pod)
 
     def _set_state(self, pod: str, state: PodState) -> None:
         with self._programming:

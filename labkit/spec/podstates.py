@@ -20,6 +20,13 @@ class PodState:
     is_removed: bool = False
 
 
+def written_state(cluster: ClusterSpec, pod: str) -> PodState:
+    """Return the state that a cluster's manifests give to one of its pods (`namespace/name`)."""
+    is_ready = next(one.ready for one in cluster.pods if one.key == pod)
+    endpoints = (endpoint for piece in cluster.slices for endpoint in piece.endpoints if endpoint.pod == pod)
+    return PodState(is_ready, any(endpoint.terminating for endpoint in endpoints))
+
+
 def with_pod_states(cluster: ClusterSpec, states: Mapping[str, PodState]) -> ClusterSpec:
     """Return the cluster with these pods (`namespace/name`) in these states, and its slices as they follow.
 

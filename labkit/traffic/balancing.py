@@ -132,6 +132,10 @@ class UdpDoor(Door, asyncio.DatagramProtocol):
         self.sessions: dict[Any, tuple[UdpSession, asyncio.TimerHandle]] = {}
         self.transport: asyncio.DatagramTransport
 
+    def as_protocol(self) -> UdpDoor:
+        """Return itself, as the one protocol of its socket."""
+        return self
+
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         """Keep the port's own socket."""
         self.transport = transport
@@ -267,16 +271,11 @@ async def balance(plan: dict[str, Any]) -> None:
             await asyncio.start_server(tcp.serve, *place, limit=MOST_HEAD_BYTES)
         else:
             doors[name] = udp = UdpDoor(nodes, service["node_port"])
-            await loop.create_datagram_endpoint(functools.partial(as_it_is, udp), local_addr=place)
+            await loop.create_datagram_endpoint(udp.as_protocol, local_addr=place)
     for site in plan["ingresses"]:
         doors[f"{site['address']}:80/TCP"] = http = HttpDoor(Nodes(plan["nodes"]), site["routes"])
         await asyncio.start_server(http.serve, site["address"], 80, limit=MOST_HEAD_BYTES)
     await answer_lines(lambda: {name: door.counts() for name, door in doors.items()})
-
-
-def as_it_is(door: UdpDoor) -> UdpDoor:
-    """Return the protocol that a datagram endpoint is to have: the door itself."""
-    return door
 
 
 async def answer_lines(counts: Callable[[], dict[str, Counts]]) -> None:

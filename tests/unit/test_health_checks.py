@@ -9,7 +9,7 @@ from proxy_clusters import NODE, cluster, elsewhere, here, load_balancer, servic
 from labkit.proxy.health import HealthCheck, health_response, plan_health_checks
 from labkit.proxy.settings import node_settings
 from labkit.spec.model import Pod, ServicePort
-from labkit.spec.podstates import PodState, with_pod_states
+from labkit.spec.podstates import PodState, with_pod_states, written_state
 from labkit.spec.proxyconfig import ProxyConfig
 
 LOCAL = {"external_policy": "Local", "health_check_node_port": 32000}
@@ -111,3 +111,9 @@ def test_a_service_that_publishes_what_is_not_ready_keeps_it_ready():
 def test_a_slice_of_a_service_without_a_selector_is_someone_else_s():
     before = cluster(replace(WEB, selector={}), ENDPOINTS, *PODS)
     assert with_pod_states(before, {"default/web-1": PodState(is_removed=True)}).slices == before.slices
+
+
+def test_the_state_that_manifests_give_is_read_back():
+    states = {"default/web-1": PodState(is_ready=False, is_terminating=True), "default/web-2": PodState()}
+    after = with_pod_states(cluster(WEB, ENDPOINTS, *PODS), states)
+    assert {pod: written_state(after, pod) for pod in states} == states
