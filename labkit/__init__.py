@@ -10,19 +10,25 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
 _PUBLIC = {
+    "Event": "labkit.lab.changing",
     "Lab": "labkit.lab",
     "LabError": "labkit.errors",
+    "Outage": "labkit.outage",
     "Workload": "labkit.traffic.workload",
     "choose_algorithm": "labkit.chart.controls",
+    "run_outage": "labkit.outage",
     "show_distribution": "labkit.chart.distribution",
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
 }
 __all__ = [
+    "Event",
     "Lab",
     "LabError",
+    "Outage",
     "Workload",
     "choose_algorithm",
+    "run_outage",
     "show_distribution",
     "show_latency",
     "show_rewriting",

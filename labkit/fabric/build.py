@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
-from labkit.errors import BuildError, LabError
+from labkit.errors import BuildError, LabError, RequestError
 from labkit.fabric import links
 from labkit.fabric.namespace import Namespace, prepare_names
 from labkit.fabric.netlink import Message, RouteSocket
@@ -55,6 +55,32 @@ class Network:
     def client(self, name: str) -> Namespace:
         """Return a client's namespace. RequestError if there is none."""
         return self.namespaces[self.plan.client(name).name]
+
+    def unplug(self, name: str) -> None:
+        """Cut the link of the namespace `name` at its bridge: what is sent to it vanishes."""
+        link = self.plan.link(name)
+        outer = self.namespaces[link.outer]
+        with outer.run(lambda: RouteSocket(outer.name)) as socket:
+            socket.send([links.set_down(link.port.name, link.port.index)])
+
+    def plug_in(self, name: str) -> None:
+        """Mend the link of the namespace `name`; it forwards when this returns."""
+        link = self.plan.link(name)
+        outer = self.namespaces[link.outer]
+        with outer.run(lambda: RouteSocket(outer.name)) as socket:
+            socket.send([links.set_up(link.port.name, link.port.index)])
+            _wait_until_forwarding(socket, outer.name, {link.port.index})
+
+    @property
+    def balancer(self) -> Namespace:
+        """The namespace of the load balancer outside of the cluster. RequestError if there is none."""
+        if self.plan.balancer is None:
+            raise RequestError(
+                "this lab has no load balancer",
+                where="status.loadBalancer.ingress of its Services and Ingresses",
+                todo="write an address there, as the shipped lab ingress-trap does",
+            )
+        return self.namespaces[self.plan.balancer.name]
 
     def close(self) -> None:
         """Remove all namespaces, whatever happens on the way. A second call does nothing.
@@ -135,20 +161,24 @@ class _Builder:
         self.ports.setdefault(outer, set()).update(link.port.index for link in inner)
 
     def wait_until_forwarding(self) -> None:
-        """Wait until every bridge port forwards: the kernel sees a carrier a moment after it is there."""
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        """Wait until every bridge port forwards."""
         for name, ports in self.ports.items():
-            socket = self.sockets[name]
-            if not _missing(socket, ports):
-                continue
-            socket.listen_to_links()
-            while missing := _missing(socket, ports):
-                if not socket.wait_for_event(deadline):
-                    raise BuildError(
-                        f"{len(missing)} of {len(ports)} bridge ports do not forward yet",
-                        where=f"network namespace {name}",
-                        todo="the machine may be overloaded: try again",
-                    )
+            _wait_until_forwarding(self.sockets[name], name, ports)
+
+
+def _wait_until_forwarding(socket: RouteSocket, name: str, ports: set[int]) -> None:
+    """Wait until bridge ports forward: the kernel sees a carrier a moment after it is there."""
+    if not _missing(socket, ports):
+        return
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    socket.listen_to_links()
+    while missing := _missing(socket, ports):
+        if not socket.wait_for_event(deadline):
+            raise BuildError(
+                f"{len(missing)} of {len(ports)} bridge ports do not forward yet",
+                where=f"network namespace {name}",
+                todo="the machine may be overloaded: try again",
+            )
 
 
 def _missing(socket: RouteSocket, ports: set[int]) -> set[int]:

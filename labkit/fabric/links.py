@@ -106,6 +106,11 @@ def set_up(name: str, index: int) -> Message:
     return Message(RTM_SETLINK, 0, _ifinfomsg.pack(0, 0, index, IFF_UP, IFF_UP), f"switch {name} on")
 
 
+def set_down(name: str, index: int) -> Message:
+    """Switch an interface off."""
+    return Message(RTM_SETLINK, 0, _ifinfomsg.pack(0, 0, index, 0, IFF_UP), f"switch {name} off")
+
+
 def delete_link(name: str, index: int) -> Message:
     """Remove an interface (and its peer, of a veth pair)."""
     return Message(RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, index, 0, 0), f"remove the interface {name}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from labkit.spec.clients import ClientPlan
 
-Kind = Literal["lan", "node", "pod", "client"]
+Kind = Literal["lan", "node", "pod", "client", "balancer"]
 QUIET = (
     ("net/ipv6/conf/all/disable_ipv6", "1"),
 )  # duplicate address detection would chatter into measurements
@@ -113,8 +113,13 @@ class AddressPlan:
         """Return the namespace of a client; `clients[name]` has its addresses. RequestError if unknown."""
         return self._by_name[look_up(self.clients, name, "client").name]
 
+    @property
+    def balancer(self) -> NamespacePlan | None:
+        """The namespace of the load balancer outside of the cluster, if there is one."""
+        return next((one for one in self.namespaces if one.kind == "balancer"), None)
+
     def link(self, name: str) -> LinkPlan:
-        """Return the link of a node (into the lan) or of a pod or client (into its node or the lan)."""
+        """Return the link into the lan, of a node or the balancer, or into its node's bridge, of a pod."""
         return look_up(self._link_to, name, "link into namespace")
 
 

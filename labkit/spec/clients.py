@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 CLIENT_ADDRESSES = 64
 OUTSIDE_BLOCKS = IPv4Network("172.18.255.0/24")
+BALANCER_BLOCK = IPv4Network("172.18.254.0/24")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,10 @@ class ClientPlan:
         """The first of its addresses: the one it sends from unless it chooses."""
         return self.addresses[0]
 
-    def networks(self) -> tuple[IPv4Network, ...]:
-        """Its addresses as the fewest networks that hold exactly them."""
-        numbers = sorted({int(IPv4Address(address)) for address in self.addresses})
-        networks: list[IPv4Network] = []
-        first = numbers[0]
-        for number, following in zip(numbers, [*numbers[1:], -1], strict=True):
-            if following != number + 1:
-                networks += summarize_address_range(IPv4Address(first), IPv4Address(number))
-                first = following
-        return tuple(networks)
+
+def networks_of(addresses: Iterable[str]) -> tuple[IPv4Network, ...]:
+    """Return addresses as the fewest networks that hold exactly them."""
+    return tuple(collapse_addresses(IPv4Network(address) for address in addresses))
 
 
 def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str]) -> ClientPlan:
@@ -57,6 +52,11 @@ def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str])
         where=f"node {client.node}" if client.node else "outside of the cluster",
         todo="give the node a larger pod CIDR or fewer pods, or name the client's addresses",
     )
+
+
+def place_balancer(taken: Container[str]) -> str:
+    """Return the balancer's own address on the nodes' network: the first that is free in its block."""
+    return next(str(address) for address in BALANCER_BLOCK.hosts() if str(address) not in taken)
 
 
 def _checked(client: ClientPlan) -> ClientPlan:

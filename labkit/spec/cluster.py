@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labkit.spec.documents import Findings, Text, read_texts
 from labkit.spec.endpoints import plan_slices
+from labkit.spec.ingresses import plan_ingresses
+from labkit.spec.ingressobjects import Ingress
 from labkit.spec.manifest import Item, read_objects, shipped_lab
 from labkit.spec.model import ClusterSpec
 from labkit.spec.nodes import plan_nodes, pod_cidr_of
@@ -75,6 +77,7 @@ def plan_cluster(items: Sequence[Item[Object]], findings: Findings) -> ClusterSp
         _of_kind(items, Service), [planned.node for planned in nodes], findings
     )
     slices = plan_slices(_of_kind(items, EndpointSlice), services, pods, findings)
+    ingresses = plan_ingresses(_of_kind(items, Ingress), services, findings)
     return ClusterSpec(
         nodes=tuple(planned.node for planned in nodes),
         pods=tuple(planned.pod for planned in pods),
@@ -83,6 +86,7 @@ def plan_cluster(items: Sequence[Item[Object]], findings: Findings) -> ClusterSp
         pod_cidr=pod_cidr_of(nodes),
         service_cidr=service_cidr,
         warnings=findings.warnings,
+        ingresses=ingresses,
     )
 
 

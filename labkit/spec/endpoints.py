@@ -145,7 +145,7 @@ def _make_slices(
     service = planned.service
     groups: dict[tuple[model.EndpointPort, ...], list[model.Endpoint]] = defaultdict(list)
     for pod in selected:
-        groups[_ports_on(service, pod.pod)].append(_endpoint(pod, planned))
+        groups[_ports_on(service, pod.pod)].append(_endpoint(pod, service))
     numbers = count(1)
     for ports, endpoints in groups.items():
         for start in range(0, len(endpoints), LARGEST_SLICE):
@@ -159,7 +159,7 @@ def _make_slices(
             yield model.EndpointSlice(service.namespace, name, service.name, ports, part)
 
 
-def _endpoint(planned: PlannedPod, service: PlannedService) -> model.Endpoint:
+def _endpoint(planned: PlannedPod, service: model.Service) -> model.Endpoint:
     pod = planned.pod
     return model.Endpoint(
         address=pod.address,

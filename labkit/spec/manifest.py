@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from labkit.errors import RequestError
 from labkit.spec.documents import Document, Findings, Place, Text, read_documents
-from labkit.spec.objects import KINDS, Object
+from labkit.spec.kinds import KINDS
+from labkit.spec.objects import Object
 from labkit.spec.spelling import misspelt_fields
 from labkit.spec.wording import dotted, nearest, shown, worded
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io"])
+    from pydantic_core import ErrorDetails
+
+_LAB_GROUPS = frozenset(["", "apps", "extensions", "discovery.k8s.io", "networking.k8s.io"])
 Made_co = TypeVar("Made_co", bound=Object, covariant=True)
 
 
@@ -178,12 +181,24 @@ def _item(model: type[Object], document: Document, findings: Findings) -> list[I
         made = model.model_validate(document.value)
     except ValidationError as error:
         meant_paths = {(*path[:-1], meant) for path, meant in misspelt}
-        for details in error.errors(include_url=False):
+        for details in _causes(error):
             if details["loc"] not in meant_paths:
                 findings.mistake(document.place(*details["loc"]), *worded(details))
         findings.broken.add((model.__name__, _name(document.value)))
         return []
     return [] if misspelt else [Item(made, document)]
+
+
+def _causes(error: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong; a list is not "empty" only because everything in it is wrong."""
+    found = error.errors(include_url=False)
+    paths = [details["loc"] for details in found]
+    return [
+        details
+        for details in found
+        if details["type"] != "too_short"
+        or not any(path[: len(details["loc"])] == details["loc"] != path for path in paths)
+    ]
 
 
 def _name(value: dict[str, Any]) -> str:

@@ -40,8 +40,23 @@ class ContainerPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """A container's readiness probe; `path` and `headers` are those of a request over HTTP."""
+
+    kind: Literal["http", "tcp"]
+    port: int
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    initial_delay_s: int = 0
+    period_s: int = 10
+    timeout_s: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod, placed on a node and given an address.
+    """One pod, placed on a node and given an address; ready when all `probes` of its containers say so.
 
     The lab's own: `weight` is that of its IPVS real servers, `service_ms` how long it works on one request.
     """
@@ -53,6 +68,7 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=lambda: NONE, hash=False)
     ports: tuple[ContainerPort, ...] = ()
     ready: bool = True
+    probes: tuple[Probe, ...] = ()
     owner: str = ""  # "Deployment/web"
     weight: int = 1
     service_ms: float = 0.0
@@ -101,7 +117,37 @@ class Service:
     internal_policy: TrafficPolicy = "Cluster"
     affinity_timeout_s: int | None = None  # None: no session affinity
     health_check_node_port: int = 0
+    publishes_not_ready: bool = False
     external_name: str = ""
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class IngressRoute:
+    """Which requests go to which Service port; `node_port` 0: it cannot be reached from outside.
+
+    `host` "" is every host, `*.shop.test` every name one label longer.
+    """
+
+    host: str
+    path: str
+    is_exact: bool
+    service: str  # "namespace/name:port"
+    node_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """An Ingress with the addresses of its balancer, and its routes as they are written."""
+
+    namespace: str
+    name: str
+    load_balancer: tuple[LoadBalancerIngress, ...]
+    routes: tuple[IngressRoute, ...]
 
     @property
     def key(self) -> str:
@@ -154,3 +200,4 @@ class ClusterSpec:
     pod_cidr: str
     service_cidr: str
     warnings: tuple[str, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()

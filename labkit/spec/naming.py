@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from labkit.spec.model import Pod, Service
 
 LAN = "lan"
+BALANCER = "balancer"
 PORT_PREFIX = "veth-"
 PORT_ROOM = 15 - len(PORT_PREFIX)  # IFNAMSIZ is 16 with the closing zero byte
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")

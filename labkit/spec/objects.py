@@ -26,6 +26,7 @@ from labkit.spec.fields import (
     ServiceName,
     lowered_protocol,
 )
+from labkit.spec.probeobjects import ReadinessProbe
 
 Protocol = Annotated[Literal["TCP", "UDP", "SCTP"], BeforeValidator(lowered_protocol)]
 Policy = Literal["Cluster", "Local"]
@@ -108,10 +109,11 @@ class ContainerPort(Fields):
 
 
 class Container(Fields):
-    """A container: the lab runs its own server in its place and reads its ports."""
+    """A container: the lab runs its own server in its place and reads its ports and its readiness probe."""
 
     name: DnsLabel
     ports: Many[ContainerPort] = ()
+    readiness_probe: ReadinessProbe | None = None
 
 
 class PodSpec(Fields):
@@ -265,7 +267,7 @@ class ServiceSpec(Fields):
     external_name: str = ""
 
 
-class Ingress(Fields):
+class LoadBalancerIngress(Fields):
     """One address of a load balancer."""
 
     ip: str = ""
@@ -275,7 +277,7 @@ class Ingress(Fields):
 class LoadBalancerStatus(Fields):
     """The addresses that a load balancer gave."""
 
-    ingress: Many[Ingress] = ()
+    ingress: Many[LoadBalancerIngress] = ()
 
 
 class ServiceStatus(Fields):
@@ -345,9 +347,3 @@ class EndpointSlice(Object):
     address_type: Literal["IPv4", "IPv6", "FQDN"]
     endpoints: Many[Endpoint] = ()
     ports: Many[EndpointPort] = ()
-
-
-KINDS: dict[str, type[Object]] = {
-    kind.__name__: kind
-    for kind in (Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, EndpointSlice)
-}

@@ -24,6 +24,7 @@ from labkit.spec.objects import (
     StatefulSet,
     WorkloadSpec,
 )
+from labkit.spec.probes import read_probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ class PodDraft:
     spec: PodSpec
     annotations: LabAnnotations
     owner: str = ""
+    probes: tuple[model.Probe, ...] = ()
     ready: bool = True
     terminating: bool = False
     address: str = ""
@@ -118,6 +120,7 @@ def _written_pod(item: Item[Object], pod: Pod, findings: Findings) -> PodDraft:
         labels=pod.metadata.labels,
         spec=pod.spec,
         annotations=read_annotations(item, (), pod.metadata.annotations, findings),
+        probes=read_probes(item, ("spec",), pod.spec, findings),
         owner=owner,
         ready=ready,
         terminating=pod.metadata.deletion_timestamp is not None,
@@ -154,6 +157,7 @@ def _template_draft(item: Item[Object], spec: WorkloadSpec, findings: Findings) 
         labels=template.metadata.labels,
         spec=template.spec,
         annotations=read_annotations(item, ("spec", "template"), template.metadata.annotations, findings),
+        probes=read_probes(item, ("spec", "template", "spec"), template.spec, findings),
         owner=f"{item.kind}/{item.name}",
         on_every_node=isinstance(item.object, DaemonSet),
     )

@@ -61,6 +61,7 @@ def _pod(draft: PodDraft, node: str, address: str) -> model.Pod:
         labels=draft.labels,
         ports=draft.ports,
         ready=draft.ready,
+        probes=draft.probes,
         owner=draft.owner,
         weight=draft.annotations.weight,
         service_ms=draft.annotations.service_ms,

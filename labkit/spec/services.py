@@ -28,11 +28,6 @@ class PlannedService:
     service: model.Service
     item: Item[Service] = field(repr=False)
 
-    @property
-    def publishes_not_ready(self) -> bool:
-        """Whether pods that are not ready count as ready."""
-        return self.item.object.spec.publish_not_ready_addresses
-
 
 def plan_services(
     items: Sequence[Item[Service]], nodes: Sequence[model.Node], findings: Findings
@@ -72,6 +67,7 @@ def _service(
         internal_policy=spec.internal_traffic_policy,
         affinity_timeout_s=spec.session_affinity_config.client_ip.timeout_seconds if sticky else None,
         health_check_node_port=health_port,
+        publishes_not_ready=spec.publish_not_ready_addresses,
         external_name=spec.external_name if spec.type == "ExternalName" else "",
     )
 

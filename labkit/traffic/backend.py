@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -57,7 +58,7 @@ class PodPorts:
 
 
 def plan_pod_ports(cluster: ClusterSpec) -> tuple[PodPorts, ...]:
-    """Return on which ports the pods of `cluster` answer: those declared by containers or EndpointSlices.
+    """Return on which ports the pods of `cluster` answer: those of containers, probes or EndpointSlices.
 
     SCTP is left out. Endpoints whose address no pod has (they are outside the lab) are left out too.
     """
@@ -66,6 +67,7 @@ def plan_pod_ports(cluster: ClusterSpec) -> tuple[PodPorts, ...]:
         for declared in pod.ports:
             if declared.protocol != "SCTP":
                 ports[pod.address].add((declared.protocol, declared.port))
+        ports[pod.address].update(("TCP", probe.port) for probe in pod.probes)
     for piece in cluster.slices:
         for endpoint, named in itertools.product(piece.endpoints, piece.ports):
             if endpoint.address in ports and named.protocol != "SCTP":
@@ -91,12 +93,13 @@ class Backends:
         self._line.settimeout(REPLY_TIMEOUT_S)
         self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         self._tickets = itertools.count()
+        self._taking_turns = threading.RLock()  # a pod may be killed while another thread measures
         self._pods: dict[str, tuple[PodPorts, Namespace]] = {}
         self._service_ms: Mapping[str, float] = {}
         self._words = os.memfd_create("last words")
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", START, str(_import_root()), str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-c", START, str(import_root()), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
@@ -122,13 +125,14 @@ class Backends:
 
     def open(self, pods: Iterable[tuple[PodPorts, Namespace]]) -> None:
         """Let pods answer from their namespaces; they do when this returns. TrafficError for a taken port."""
-        for number, (pod, namespace) in enumerate(pods, 1):
-            for ports in _portions(pod.ports):
-                ticket = self._open(pod, namespace, ports)
-            self._pods[pod.pod] = (pod, namespace)
-            if number % PODS_UNDER_WAY == 0:
-                self._reply_to(ticket)
-        self._order("count")
+        with self._taking_turns:
+            for number, (pod, namespace) in enumerate(pods, 1):
+                for ports in _portions(pod.ports):
+                    ticket = self._open(pod, namespace, ports)
+                self._pods[pod.pod] = (pod, namespace)
+                if number % PODS_UNDER_WAY == 0:
+                    self._reply_to(ticket)
+            self._order("count")
 
     def _open(self, pod: PodPorts, namespace: Namespace, ports: Sequence[Port]) -> int:
         opened = namespace.run(lambda: _listen(pod, ports))
@@ -206,7 +210,8 @@ class Backends:
             ) from None
 
     def _order(self, order: str, **details: object) -> Any:
-        return self._reply_to(self._send(order, (), **details))
+        with self._taking_turns:
+            return self._reply_to(self._send(order, (), **details))
 
     def _send(self, order: str, opened: Sequence[socket.socket], **details: object) -> int:
         if self._words < 0:
@@ -295,5 +300,6 @@ def _portions(ports: Sequence[Port]) -> list[Sequence[Port]]:
     return [ports[start : start + size] for start in range(0, max(len(ports), 1), size)]
 
 
-def _import_root() -> Path:
+def import_root() -> Path:
+    """Return the folder that a process started without site-packages imports labkit from."""
     return Path(labkit.__file__).resolve().parent.parent

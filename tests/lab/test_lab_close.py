@@ -35,7 +35,7 @@ def test_a_broken_manifest_is_refused_before_anything_is_built(tmp_path):
 
 def test_outside_of_the_lab_s_linux_it_says_how_to_get_in(monkeypatch):
     monkeypatch.setattr(
-        "labkit.lab.current", lambda: None
+        "labkit.lab.linux.current", lambda: None
     )  # as in an ordinary Python, where no marker stands
     with pytest.raises(CapabilityError, match='the kernel "Lab"'):
         Lab.open("web")
