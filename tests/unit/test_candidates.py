@@ -28,6 +28,7 @@ MANIFEST = {
     "source": {"package": "", "version": "6.12.1", "sha256": ""},
     "toolchain": {"compiler": "gcc", "linker": "ld", "libc": "ldd"},
     "config_sha256": "",
+    "patch_sha256": "",
 }
 
 
