@@ -82,11 +82,22 @@ def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[Forwa
         if not UNWATCHED_LABELS & one.labels.keys():
             slices[one.namespace, one.service].append(one)
     return tuple(
-        _forwarded_port(service, port, slices[service.namespace, service.name], settings)
+        port
         for service in cluster.services
-        if _is_proxied(service)
-        for port in service.ports
+        for port in service_ports(service, slices[service.namespace, service.name], settings)
     )
+
+
+def service_ports(
+    service: Service, slices: Sequence[EndpointSlice], settings: NodeSettings
+) -> tuple[ForwardedPort, ...]:
+    """Return the ports of one Service that the node forwards: none of one that `forwarded_ports` leaves out.
+
+    `slices` are the Service's own.
+    """
+    if not _is_proxied(service):
+        return ()
+    return tuple(_forwarded_port(service, port, slices, settings) for port in service.ports)
 
 
 def _is_proxied(service: Service) -> bool:
