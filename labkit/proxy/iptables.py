@@ -22,7 +22,7 @@ from labkit.proxy.services import ForwardedPort, forwarded_ports
 from labkit.proxy.settings import LOCALHOST, LOOPBACK, NodeSettings, node_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from labkit.spec.model import ClusterSpec, Node
     from labkit.spec.proxyconfig import ProxyConfig
@@ -96,7 +96,7 @@ def plan_iptables_ports(ports: Sequence[ForwardedPort], settings: NodeSettings) 
     """Return what iptables mode programs on a node that forwards `ports`."""
     rules = RuleSet.declare(_filter_chains(settings), NAT_CHAINS)
     rules.nat["KUBE-POSTROUTING"], rules.nat["KUBE-MARK-MASQ"] = map(list, masquerade_chains(settings.mark))
-    explained = explains_endpoints(ports)
+    explained = explains_endpoints(sum(len(port.every) for port in ports))
     endpoint_chains: dict[str, tuple[str, str]] = {}
     for port in ports:
         chains = service_chains(port)
@@ -113,9 +113,9 @@ def plan_iptables_ports(ports: Sequence[ForwardedPort], settings: NodeSettings) 
     )
 
 
-def explains_endpoints(ports: Iterable[ForwardedPort]) -> bool:
-    """Return whether endpoints' rules carry comments: not in a large cluster, counting all endpoints."""
-    return sum(len(port.every) for port in ports) <= LARGE_CLUSTER_ENDPOINTS
+def explains_endpoints(endpoints: int) -> bool:
+    """Return whether endpoints' rules carry comments: not in a cluster with so many of them, in any state."""
+    return endpoints <= LARGE_CLUSTER_ENDPOINTS
 
 
 def _sysctls(settings: NodeSettings) -> dict[str, str]:
