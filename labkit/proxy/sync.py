@@ -16,6 +16,7 @@ from labkit.proxy.program import Counts, clear, read_counts
 from labkit.proxy.program_device import read_node_addresses
 from labkit.proxy.program_tables import find_backend
 from labkit.proxy.services import service_ports
+from labkit.proxy.state import diff_states, plan_state, read_state
 from labkit.proxy.sync_iptables import IptablesWriter
 from labkit.proxy.sync_ipvs import IpvsWriter
 from labkit.proxy.sync_nftables import NftablesWriter
@@ -129,6 +130,14 @@ class Proxier:
         """
         writer = self._writers.get("ipvs")
         return writer.remove_drained() if isinstance(writer, IpvsWriter) else 0
+
+    def differences(self) -> tuple[str, ...]:
+        """Return in words what the node holds otherwise than it should; nothing if all is well.
+
+        Real servers that drain and what affinity remembers count as differences. RequestError before `sync`.
+        """
+        wanted = plan_state(self.plan, self.backend)
+        return diff_states(wanted, read_state(self.namespace, self.backend))
 
     def counts(self) -> Counts:
         """Return how many new connections each endpoint of each service port has been given on this node.
