@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from dataclasses import replace
@@ -95,21 +96,23 @@ def test_a_real_server_with_a_connection_drains_and_goes_with_it(network, proxie
 def test_a_udp_client_is_sent_to_another_pod_when_its_own_is_gone(network, proxier, mode):
     proxier.mode = mode
     proxier.sync(CLUSTER)
-    client = network.client("client")
-    pods = {}
-    for pod in PODS:
-        made = network.pod(pod.key).run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        made.bind(("", 8080))
-        pods[made] = pod.address
-    with client.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as near:
+    with contextlib.ExitStack() as opened:
+        pods = {
+            opened.enter_context(datagram_socket(network.pod(pod.key), 8080)): pod.address for pod in PODS
+        }
+        near = opened.enter_context(datagram_socket(network.client("client")))
         own = asked(near, pods)
         assert {asked(near, pods) for _ in range(4)} == {own}
         left = tuple(one for one in ENDPOINTS if one.address != own)
         slices = (CLUSTER.slices[0], slice_of(*left, name="dns", port="dns", protocol="UDP"))
         assert proxier.sync(replace(CLUSTER, slices=slices)).stale_flows >= 1
         assert asked(near, pods, attempts=3) == left[0].address
-    for one in pods:
-        one.close()
+
+
+def datagram_socket(namespace, port=0):
+    made = namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    made.bind(("", port))
+    return made
 
 
 def asked(near, pods, attempts=1):
