@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
+    from labkit.proxy.ipvs import VirtualServer
     from labkit.proxy.ipvs_draining import Draining
     from labkit.proxy.ipvs_share import Member
     from labkit.proxy.program_restore import Backend
@@ -46,6 +47,7 @@ class IpvsWriter:
         namespace.keep(self._netfilter)
         self._members = Members(Counter())
         self._firewalled: Counter[tuple[str, str, int]] = Counter()
+        self._claims: Counter[str] = Counter()  # how many service ports want each virtual server
         self._waiting: Mapping[Key, Change] = {}
 
     @property
@@ -61,6 +63,7 @@ class IpvsWriter:
         writes, self._waiting = write_ipvs(plan, self._namespace, self._backend, self._ipvs, held)
         share = ipvs_share(every, basis)
         self._members, self._firewalled = Members(share.members), share.firewalled
+        self._claims = Counter(server.key for server in share.servers)
         return writes
 
     def write_changes(
@@ -74,6 +77,7 @@ class IpvsWriter:
         new, gone = self._members.exchange(before.members, after.members)
         if before.firewalled != after.firewalled or (+self._members.sizes).keys() != used.keys():
             raise FullSyncNeededError("the few iptables rules beside IPVS change")
+        self._claim(before.servers, after.servers)
         drained = self._drained(plan_changes(after.servers, before.servers, basis.config.ipvs.exclude_cidrs))
         writes = self._write_members(new, gone)
         if drained.changes:
@@ -93,6 +97,14 @@ class IpvsWriter:
     def forget(self) -> None:
         """Forget what waits: its virtual servers are gone; see Writer."""
         self._waiting = {}
+
+    def _claim(self, before: Sequence[VirtualServer], after: Sequence[VirtualServer]) -> None:
+        keys = {server.key for server in (*before, *after)}
+        shared = {key for key in keys if self._claims[key] > 1}
+        self._claims.subtract(server.key for server in before)
+        self._claims.update(server.key for server in after)
+        if shared or any(self._claims[key] > 1 for key in keys):
+            raise FullSyncNeededError("two Services claim one address and port")
 
     def _drained(self, changes: Sequence[Change]) -> Draining:
         asked = {
