@@ -79,8 +79,7 @@ def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[Forwa
     """
     slices: defaultdict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for one in cluster.slices:
-        if not UNWATCHED_LABELS & one.labels.keys():
-            slices[one.namespace, one.service].append(one)
+        slices[one.namespace, one.service].append(one)
     return tuple(
         port
         for service in cluster.services
@@ -97,7 +96,8 @@ def service_ports(
     """
     if not _is_proxied(service):
         return ()
-    return tuple(_forwarded_port(service, port, slices, settings) for port in service.ports)
+    watched = [one for one in slices if not UNWATCHED_LABELS & one.labels.keys()]
+    return tuple(_forwarded_port(service, port, watched, settings) for port in service.ports)
 
 
 def _is_proxied(service: Service) -> bool:
