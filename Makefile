@@ -4,6 +4,7 @@
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these)
 # make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
+# make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -23,7 +24,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests host-tests virtual-tests bench test-elsewhere guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests bench test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -82,6 +83,10 @@ test-elsewhere: packages-elsewhere $(VENV)/.complete
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab
+
+sync-tests: setup
+	$(BIN)/labkit exec --memory 768M -- env SYNC_EXAMPLES=$(or $(EXAMPLES),100) \
+	    $(BIN)/python -m pytest --timeout=1800 --basetemp=/run/lab-tests tests/lab/test_sync_partial.py
 
 # Minutes, 2 GB, a compiler, flex, bison and bc: never part of `make test`.
 guest-kernel: $(VENV)/.complete

@@ -15,7 +15,7 @@ import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, Self, TypeVar
 
 from labkit.errors import BuildError, CapabilityError, LabError
 from labkit.fabric import syscalls
@@ -30,6 +30,15 @@ THIS_NETWORK = Path("/proc/thread-self/ns/net")
 PATIENCE_S = 5.0  # for a process or a function to end before it is killed or complained about
 
 T = TypeVar("T")
+
+
+class Closing(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+
+
 Stream = int | IO[str] | None
 
 
@@ -52,6 +61,7 @@ class Namespace:
         self._resident: Resident | None = None
         self._lock = threading.Lock()
         self._processes: weakref.WeakSet[subprocess.Popen[str]] = weakref.WeakSet()
+        self._kept: list[Closing] = []
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name}{' (closed)' if self._descriptor < 0 else ''}>"
@@ -157,6 +167,10 @@ class Namespace:
         self._processes.add(process)
         return process
 
+    def keep(self, resource: Closing) -> None:
+        """Close `resource` together with the namespace: a socket that stays open in it keeps it alive."""
+        self._kept.append(resource)
+
     def read_sysctl(self, path: str) -> str:
         """Return a setting, `net.ipv4.ip_forward` or `net/ipv4/ip_forward`. CapabilityError where unknown."""
         return self.run(lambda: read_sysctl(path))
@@ -176,6 +190,8 @@ class Namespace:
         _release_name(self.path)
         for process in self._processes:
             _end(process)
+        for resource in self._kept:
+            resource.close()
         with self._lock:  # last: a call that was interrupted before this can be made again
             descriptor, self._descriptor = self._descriptor, -1
             resident, self._resident = self._resident, None

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from labkit.errors import BuildError
 
@@ -25,6 +25,7 @@ NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 270, 1, 11
 RTNLGRP_LINK = 1
+NETLINK_NETFILTER = 12
 NLMSGERR_ATTR_MSG = 1
 CHUNK_BYTES = 64_000  # larger ones were slower, and this fits every default send buffer
 RECEIVE_BYTES = 1 << 14  # the kernel fits dumps to it; a large buffer would be fresh pages for every answer
@@ -79,11 +80,13 @@ class RouteSocket:
     `with namespace.run(lambda: RouteSocket(namespace.name)) as socket: socket.send([...])`
     """
 
+    _protocol: ClassVar[int] = socket.NETLINK_ROUTE
+
     def __init__(self, where: str) -> None:
         """Open it; `where` is the namespace's name in errors. BuildError at the limit of open files."""
         self.where = where
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, self._protocol)
         except OSError as error:
             raise BuildError(
                 f"no netlink socket: {error.strerror}",
@@ -171,6 +174,12 @@ class RouteSocket:
         finally:
             self._socket.settimeout(None)
         return True
+
+
+class NetfilterSocket(RouteSocket):
+    """A netlink socket to a namespace's netfilter: ipsets, connection tracking. Used like a RouteSocket."""
+
+    _protocol = NETLINK_NETFILTER
 
 
 def _packed(chunk: Sequence[Message], first: int) -> Iterator[bytes]:

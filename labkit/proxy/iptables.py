@@ -89,10 +89,14 @@ def plan_iptables(
     `addresses` are the node's own, loopback aside; by default its InternalIP alone.
     """
     settings = node_settings(node, config, addresses)
-    ports = forwarded_ports(cluster, settings)
+    return plan_iptables_ports(forwarded_ports(cluster, settings), settings)
+
+
+def plan_iptables_ports(ports: Sequence[ForwardedPort], settings: NodeSettings) -> IptablesPlan:
+    """Return what iptables mode programs on a node that forwards `ports`."""
     rules = RuleSet.declare(_filter_chains(settings), NAT_CHAINS)
     rules.nat["KUBE-POSTROUTING"], rules.nat["KUBE-MARK-MASQ"] = map(list, masquerade_chains(settings.mark))
-    explained = sum(len(port.every) for port in ports) <= LARGE_CLUSTER_ENDPOINTS
+    explained = explains_endpoints(sum(len(port.every) for port in ports))
     endpoint_chains: dict[str, tuple[str, str]] = {}
     for port in ports:
         chains = service_chains(port)
@@ -101,12 +105,17 @@ def plan_iptables(
         endpoint_chains.update(_endpoint_chains(port, chains))
     _add_last_rules(rules, settings)
     return IptablesPlan(
-        node=node.name,
+        node=settings.node,
         sysctls=_sysctls(settings),
         jumps=JUMPS,
         tables=rules.tables(),
         endpoint_chains=endpoint_chains,
     )
+
+
+def explains_endpoints(endpoints: int) -> bool:
+    """Return whether endpoints' rules carry comments: not in a cluster with so many of them, in any state."""
+    return endpoints <= LARGE_CLUSTER_ENDPOINTS
 
 
 def _sysctls(settings: NodeSettings) -> dict[str, str]:

@@ -112,12 +112,20 @@ def plan_ipvs(
     is enforced: the guest refuses one that it lacks when the plan is applied.
     """
     settings = node_settings(node, config, addresses)
-    ports = forwarded_ports(cluster, settings)
-    bound = tuple(dict.fromkeys(address for port in ports for address in _bound_addresses(port, settings)))
+    return plan_ipvs_ports(forwarded_ports(cluster, settings), settings, config, extension)
+
+
+def plan_ipvs_ports(
+    ports: Sequence[ForwardedPort],
+    settings: NodeSettings,
+    config: ProxyConfig,
+    extension: Extension = NO_EXTENSION,
+) -> IpvsPlan:
+    """Return what IPVS mode programs on a node that forwards `ports`."""
+    bound = tuple(dict.fromkeys(address for port in ports for address in bound_addresses(port, settings)))
     sets = plan_sets(ports, settings, bound)
-    default = config.ipvs.scheduler or DEFAULT_SCHEDULER
     return IpvsPlan(
-        node=node.name,
+        node=settings.node,
         sysctls=_sysctls(config),
         jumps=JUMPS,
         tables=ipvs_tables(ports, settings, sets),
@@ -128,7 +136,7 @@ def plan_ipvs(
             {
                 server.key: server
                 for port in ports
-                for server in _virtual_servers(port, settings, default, extension)
+                for server in virtual_servers(port, settings, config, extension)
             }.values()
         ),
         timeouts=_timeouts(config),
@@ -152,15 +160,17 @@ def _sysctls(config: ProxyConfig) -> dict[str, str]:
     return wanted | strict if config.ipvs.strict_arp else wanted
 
 
-def _bound_addresses(port: ForwardedPort, settings: NodeSettings) -> Iterator[str]:
+def bound_addresses(port: ForwardedPort, settings: NodeSettings) -> Iterator[str]:
+    """Yield the addresses of a service port that the node binds on kube-ipvs0: all but its own."""
     yield port.cluster_ip
     yield from (address for address in (*port.external_ips, *port.vips) if address not in settings.addresses)
 
 
-def _virtual_servers(
-    port: ForwardedPort, settings: NodeSettings, default: str, extension: Extension
+def virtual_servers(
+    port: ForwardedPort, settings: NodeSettings, config: ProxyConfig, extension: Extension
 ) -> Iterator[VirtualServer]:
-    scheduler = extension.schedulers.get(port.service, default)
+    """Yield the virtual servers of a service port: one for each address and port that leads to it."""
+    scheduler = extension.schedulers.get(port.service) or config.ipvs.scheduler or DEFAULT_SCHEDULER
     flags = (PERSISTENT if port.affinity_s is not None else 0) | (MH_PORT if scheduler == "mh" else 0)
     inside = _real_servers(port, extension, local=port.internal_local)
     outside = _real_servers(port, extension, local=port.external_local)

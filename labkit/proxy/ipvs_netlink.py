@@ -26,7 +26,8 @@ from labkit.proxy.ipvs_messages import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from labkit.proxy.ipvs import IpvsTimeouts
+    from labkit.proxy.ipvs import IpvsTimeouts, VirtualServer
+    from labkit.proxy.ipvs_messages import CountedReal
 
 CHUNK_BYTES = 128 * 1024  # one acknowledgement a chunk: more are slower, and so are larger chunks
 ANSWER_BYTES = 256 * 1024
@@ -80,13 +81,19 @@ class IpvsSocket:
 
     def read(self) -> list[CountedServer]:
         """Return every virtual server with an IPv4 address, its real servers and what they have carried."""
-        servers = []
-        for message in list(self._dump(Command.GET_SERVICE)):
-            if is_ours(message):
-                question = encode_question(decode_server(message).server)
-                reals = [decode_real(one) for one in self._dump(Command.GET_DEST, question)]
-                servers.append(decode_server(message, reals))
-        return servers
+        return [
+            decode_server(message, self.read_reals(decode_server(message).server))
+            for message in list(self._dump(Command.GET_SERVICE))
+            if is_ours(message)
+        ]
+
+    def read_reals(self, server: VirtualServer) -> list[CountedReal]:
+        """Return the real servers behind one virtual server; none if it is not there."""
+        return [decode_real(one) for one in self._dump(Command.GET_DEST, encode_question(server))]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
     def set_timeouts(self, timeouts: IpvsTimeouts) -> None:
         """Set how long idle connections are remembered; 0 leaves the guest's own value."""

@@ -93,13 +93,14 @@ def plan_sets(
     """Return every set by name; `bound_addresses` are those on kube-ipvs0."""
     members: dict[str, set[str]] = {name: set() for name, _, _ in SETS}
     for port in ports:
-        for name, member in _members(port, settings):
+        for name, member in set_members(port, settings):
             members[name].add(member)
     members["KUBE-IPVS-IPS"].update(bound_addresses)
     return {name: IpSet(name, type_, text, tuple(sorted(members[name]))) for name, type_, text in SETS}
 
 
-def _members(port: ForwardedPort, settings: NodeSettings) -> Iterator[tuple[str, str]]:
+def set_members(port: ForwardedPort, settings: NodeSettings) -> Iterator[tuple[str, str]]:
+    """Yield (set, member) of one service port; KUBE-IPVS-IPS is made of the addresses bound."""
     protocol = port.protocol.lower()
     end = f"{protocol}:{port.port}"
     yield "KUBE-CLUSTER-IP", f"{port.cluster_ip},{end}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from labkit.proxy.nftables_service import service_statements
 from labkit.proxy.nftables_statements import ADDRESS_MAP, PORT_MAP, Kind, Statement, add, emptied_chain, rule
-from labkit.proxy.services import forwarded_ports
+from labkit.proxy.services import ForwardedPort, forwarded_ports
 from labkit.proxy.settings import LOOPBACK, NodeSettings, nftables_settings
 
 if TYPE_CHECKING:
@@ -76,9 +76,13 @@ def plan_nftables(
     `addresses` are the node's own, loopback aside; by default its InternalIP alone.
     """
     settings = nftables_settings(node, config, addresses)
-    ports = forwarded_ports(cluster, settings)
+    return plan_nftables_ports(forwarded_ports(cluster, settings), settings)
+
+
+def plan_nftables_ports(ports: Sequence[ForwardedPort], settings: NodeSettings) -> NftablesPlan:
+    """Return what nftables mode programs on a node that forwards `ports`."""
     return NftablesPlan(
-        node=node.name,
+        node=settings.node,
         sysctls={"net/netfilter/nf_conntrack_tcp_be_liberal": "1"} if settings.accepts_invalid else {},
         transaction=(
             *_base_statements(),

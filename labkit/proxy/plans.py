@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from labkit.errors import RequestError
 from labkit.proxy.extension import NO_EXTENSION, Extension
-from labkit.proxy.iptables import IptablesPlan, plan_iptables
-from labkit.proxy.ipvs import IpvsPlan, plan_ipvs
-from labkit.proxy.nftables import NftablesPlan, plan_nftables
+from labkit.proxy.iptables import IptablesPlan, plan_iptables_ports
+from labkit.proxy.ipvs import IpvsPlan, plan_ipvs_ports
+from labkit.proxy.nftables import NftablesPlan, plan_nftables_ports
+from labkit.proxy.services import ForwardedPort, forwarded_ports
+from labkit.proxy.settings import NodeSettings, nftables_settings, node_settings
 from labkit.spec.proxyconfig import ProxyConfig
 
 if TYPE_CHECKING:
@@ -39,11 +41,29 @@ def plan_node(
     extension: Extension = NO_EXTENSION,
 ) -> Plan:
     """Return what kube-proxy in `mode` programs on `node`; only IPVS mode has a use for `extension`."""
+    settings = mode_settings(mode, node, config, addresses)
+    return plan_ports(mode, forwarded_ports(cluster, settings), settings, config, extension)
+
+
+def mode_settings(mode: Mode, node: Node, config: ProxyConfig, addresses: Sequence[str]) -> NodeSettings:
+    """Return what `config` means on `node` in `mode`; `addresses`: the node's own (none: its InternalIP)."""
+    planned_by = nftables_settings if mode == "nftables" else node_settings
+    return planned_by(node, config, addresses)
+
+
+def plan_ports(
+    mode: Mode,
+    ports: Sequence[ForwardedPort],
+    settings: NodeSettings,
+    config: ProxyConfig,
+    extension: Extension = NO_EXTENSION,
+) -> Plan:
+    """Return what kube-proxy in `mode` programs on a node that forwards `ports`."""
     if mode == "ipvs":
-        return plan_ipvs(cluster, node, config, addresses, extension)
+        return plan_ipvs_ports(ports, settings, config, extension)
     if mode == "nftables":
-        return plan_nftables(cluster, node, config, addresses)
-    return plan_iptables(cluster, node, config, addresses)
+        return plan_nftables_ports(ports, settings)
+    return plan_iptables_ports(ports, settings)
 
 
 def lab_config(cluster: ClusterSpec) -> ProxyConfig:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections import defaultdict
@@ -14,101 +13,125 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import CapabilityError, ProgramError, RequestError
 from labkit.guest.probe import takes_nftables
-from labkit.proxy.ipvs import IpvsPlan, VirtualServer
-from labkit.proxy.ipvs_changes import plan_changes
-from labkit.proxy.ipvs_messages import Change, Command
+from labkit.proxy.ipvs import IpvsPlan
 from labkit.proxy.ipvs_netlink import IpvsSocket
 from labkit.proxy.nftables import NftablesPlan
 from labkit.proxy.plans import MODES, Mode
 from labkit.proxy.program_device import apply_addresses, delete_device, has_device
+from labkit.proxy.program_ipvs import (
+    HeldServers,
+    make_changes,
+    remove_servers,
+    require_schedulers,
+    schedulers_of,
+)
 from labkit.proxy.program_nft import apply_transaction, delete_table
 from labkit.proxy.program_sets import apply_sets, destroy_sets, read_sets, refill_sets
 from labkit.proxy.program_tables import apply_tables, read_tables
-from labkit.spec.schedulers import SCHEDULERS
+from labkit.proxy.writers import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
     from labkit.proxy.iptables import IptablesPlan
-    from labkit.proxy.ipvs_messages import CountedServer
+    from labkit.proxy.ipvs_draining import Key
+    from labkit.proxy.ipvs_messages import Change, CountedServer
     from labkit.proxy.plans import Plan
     from labkit.proxy.program_restore import Backend
     from labkit.proxy.rules import CountedTable
+    from labkit.proxy.writers import Writes
 
-PROBE_ADDRESS, PROBE_PORT = "198.51.100.0", 20000  # kube-proxy's own: TEST-NET-2, never routed
 Counts = dict[str, dict[str, int]]
 """New connections by service port, then by endpoint (`address:port`)."""
 
 
-def apply_plan(plan: Plan, namespace: Namespace, backend: Backend) -> None:
+def apply_plan(plan: Plan, namespace: Namespace, backend: Backend) -> Writes:
     """Make the namespace what `plan` says; errors as for the `apply_` of its mode."""
     if isinstance(plan, IpvsPlan):
-        apply_ipvs(plan, namespace, backend)
-    elif isinstance(plan, NftablesPlan):
-        apply_nftables(plan, namespace, backend)
-    else:
-        apply_iptables(plan, namespace, backend)
+        return apply_ipvs(plan, namespace, backend)
+    if isinstance(plan, NftablesPlan):
+        return apply_nftables(plan, namespace, backend)
+    return apply_iptables(plan, namespace, backend)
 
 
-def apply_iptables(plan: IptablesPlan, namespace: Namespace, backend: Backend) -> None:
-    """Program iptables mode; what another mode left behind goes.
+def apply_iptables(
+    plan: IptablesPlan, namespace: Namespace, backend: Backend, excluded_cidrs: Iterable[str] = ()
+) -> Writes:
+    """Program iptables mode; what another mode left behind goes, virtual servers in `excluded_cidrs` stay.
 
     Raises ProgramError with the failing line and the guest's words; the rules from before are in force then.
     """
     _write_sysctls(plan, namespace)
-    apply_tables(namespace, backend, plan.tables, plan.jumps, canary_tables=("mangle", "nat", "filter"))
-    delete_table(namespace)
-    if has_device(namespace):
-        _clear_ipvs(namespace, ())
+    lines = apply_tables(
+        namespace, backend, plan.tables, plan.jumps, canary_tables=("mangle", "nat", "filter")
+    )
+    tables = delete_table(namespace)
+    return counted(lines=lines, tables_removed=tables) | _clear_ipvs(namespace, excluded_cidrs)
 
 
-def apply_nftables(plan: NftablesPlan, namespace: Namespace, backend: Backend) -> None:
-    """Program nftables mode; what another mode left behind goes. Other nftables tables stay as they are.
+def apply_nftables(
+    plan: NftablesPlan, namespace: Namespace, backend: Backend, excluded_cidrs: Iterable[str] = ()
+) -> Writes:
+    """Program nftables mode; what another mode left behind goes, virtual servers in `excluded_cidrs` stay.
 
-    Raises ProgramError with the failing line and nft's words; the rules from before are in force then.
+    Raises ProgramError with the failing line and nft's words; the rules from before are in force then. Other
+    nftables tables stay as they are.
     """
     _write_sysctls(plan, namespace)
-    apply_transaction(namespace, plan.transaction)
-    apply_tables(namespace, backend, (), ())
-    if has_device(namespace):
-        _clear_ipvs(namespace, ())
+    statements = apply_transaction(namespace, plan.transaction)
+    lines = apply_tables(namespace, backend, (), ())
+    return counted(statements=statements, lines=lines) | _clear_ipvs(namespace, excluded_cidrs)
 
 
-def apply_ipvs(plan: IpvsPlan, namespace: Namespace, backend: Backend) -> None:
-    """Program IPVS mode; what another mode left behind goes.
+def apply_ipvs(plan: IpvsPlan, namespace: Namespace, backend: Backend) -> Writes:
+    """Program IPVS mode; what another mode left behind goes. Errors as for `write_ipvs`."""
+    with namespace.run(IpvsSocket) as ipvs:
+        writes, _ = write_ipvs(plan, namespace, backend, ipvs, HeldServers(ipvs.read(), {}))
+        return writes
+
+
+def write_ipvs(
+    plan: IpvsPlan, namespace: Namespace, backend: Backend, ipvs: IpvsSocket, held: HeldServers
+) -> tuple[Writes, Mapping[Key, Change]]:
+    """Program IPVS mode, given what is `held`; return also which removals of real servers wait.
 
     Raises RequestError for a scheduler that the guest lacks, before anything is written, and ProgramError for
     whatever else it refuses; the rules from before are in force then.
     """
-    with namespace.run(IpvsSocket) as ipvs:
-        held = ipvs.read()
-        _check_schedulers(ipvs, plan.virtual_servers, held)
-        _write_sysctls(plan, namespace)
-        apply_addresses(namespace, plan.addresses)
-        members = read_sets(namespace)
-        apply_sets(namespace, plan.ipsets, members)
-        try:
-            apply_tables(namespace, backend, plan.tables, plan.jumps)
-        except ProgramError:
-            refill_sets(namespace, members)
-            raise
-        _change(
-            ipvs,
-            plan_changes(plan.virtual_servers, [one.server for one in held], plan.excluded_cidrs),
-            namespace,
-        )
-        if plan.timeouts.any:
-            ipvs.set_timeouts(plan.timeouts)
-    delete_table(namespace)
+    require_schedulers(ipvs, plan.virtual_servers, held.servers)
+    _write_sysctls(plan, namespace)
+    addresses = apply_addresses(namespace, plan.addresses)
+    members = read_sets(namespace)
+    set_changes = apply_sets(namespace, plan.ipsets, members)
+    try:
+        lines = apply_tables(namespace, backend, plan.tables, plan.jumps)
+    except ProgramError:
+        refill_sets(namespace, members)
+        raise
+    drained = held.drained(plan)
+    servers = make_changes(ipvs, drained.changes, namespace.name)
+    if plan.timeouts.any:
+        ipvs.set_timeouts(plan.timeouts)
+    tables = delete_table(namespace)
+    writes = counted(lines=lines, ipset_members=set_changes, addresses=addresses, tables_removed=tables)
+    return writes | servers, drained.waiting
 
 
-def clear(namespace: Namespace, backend: Backend, excluded_cidrs: Iterable[str] = ()) -> None:
-    """Remove all that kube-proxy made, in any mode; virtual servers in `excluded_cidrs` stay."""
+def clear(
+    namespace: Namespace,
+    backend: Backend,
+    excluded_cidrs: Iterable[str] = (),
+    own_servers: Collection[str] | None = None,
+) -> None:
+    """Remove all that kube-proxy made, in any mode; virtual servers in `excluded_cidrs` stay.
+
+    `own_servers` are the keys of the virtual servers that are kube-proxy's, where they are known; else all
+    are taken for its own, as kube-proxy itself does.
+    """
     apply_tables(namespace, backend, (), ())
     delete_table(namespace)
-    if has_device(namespace):
-        _clear_ipvs(namespace, excluded_cidrs)
+    _clear_ipvs(namespace, excluded_cidrs, own_servers)
 
 
 def read_virtual_servers(namespace: Namespace) -> list[CountedServer]:
@@ -120,7 +143,7 @@ def read_virtual_servers(namespace: Namespace) -> list[CountedServer]:
 def available_schedulers(namespace: Namespace) -> tuple[str, ...]:
     """Return the IPVS schedulers that the guest has, found by asking for each; their modules are loaded."""
     with namespace.run(IpvsSocket) as ipvs:
-        return tuple(name for name in SCHEDULERS if _accepts(ipvs, name))
+        return schedulers_of(ipvs)
 
 
 def available_modes() -> tuple[Mode, ...]:
@@ -165,42 +188,14 @@ def _write_sysctls(plan: Plan, namespace: Namespace) -> None:
         namespace.write_sysctl(path, value)
 
 
-def _check_schedulers(
-    ipvs: IpvsSocket, wanted: Sequence[VirtualServer], held: Sequence[CountedServer]
-) -> None:
-    known = {one.server.scheduler for one in held}
-    for name in dict.fromkeys(server.scheduler for server in wanted):
-        if name not in known and not _accepts(ipvs, name):
-            there = ", ".join(one for one in SCHEDULERS if _accepts(ipvs, one))
-            raise RequestError(f"the guest has no IPVS scheduler {name!r}", todo=f"use one of: {there}")
-
-
-def _accepts(ipvs: IpvsSocket, scheduler: str) -> bool:
-    probe = VirtualServer(PROBE_ADDRESS, PROBE_PORT, "TCP", scheduler, 0, 0, (), "")
-    if ipvs.change([Change(Command.NEW_SERVICE, probe)]):
-        return False
-    ipvs.change([Change(Command.DEL_SERVICE, probe)])
-    return True
-
-
-def _change(ipvs: IpvsSocket, changes: Sequence[Change], namespace: Namespace) -> None:
-    refused = ipvs.change(changes)
-    if refused:
-        first = refused[0]
-        real = f" -> {first.change.real.name}" if first.change.real else ""
-        raise ProgramError(
-            f"the guest refused {len(refused)} of {len(changes)} changes to virtual servers; "
-            f"the first one: {first.change.command.name}: {os.strerror(first.error)}",
-            where=f"{namespace.name}, {first.change.server.key}{real}",
-        )
-
-
-def _clear_ipvs(namespace: Namespace, excluded_cidrs: Iterable[str]) -> None:
+def _clear_ipvs(
+    namespace: Namespace, excluded_cidrs: Iterable[str], own: Collection[str] | None = None
+) -> Writes:
+    if not has_device(namespace):
+        return {}
     with namespace.run(IpvsSocket) as ipvs:
-        held = [one.server for one in ipvs.read()]
-        _change(ipvs, plan_changes((), held, excluded_cidrs), namespace)
-    destroy_sets(namespace)
-    delete_device(namespace)
+        servers = remove_servers(ipvs, namespace.name, excluded_cidrs, own)
+    return counted(ipsets_removed=destroy_sets(namespace), devices_removed=delete_device(namespace)) | servers
 
 
 def _count_connections(plan: IpvsPlan, held: Sequence[CountedServer]) -> Counts:

@@ -16,7 +16,7 @@ from labkit.proxy.ipvs import DEVICE
 from labkit.spec.addressplan import Address, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from labkit.fabric.namespace import Namespace
 
@@ -32,8 +32,10 @@ def has_device(namespace: Namespace) -> bool:
     return namespace.run(_device_index) != 0
 
 
-def apply_addresses(namespace: Namespace, addresses: Iterable[str]) -> None:
-    """Make kube-ipvs0 if there is none, and give it these addresses and no others; lo is brought up.
+def apply_addresses(namespace: Namespace, addresses: Iterable[str]) -> int:
+    """Make kube-ipvs0 if there is none, give it these addresses and no others, return how many changed.
+
+    lo is brought up.
 
     Raises BuildError where the guest refuses one.
     """
@@ -44,19 +46,36 @@ def apply_addresses(namespace: Namespace, addresses: Iterable[str]) -> None:
             route.send([_add_device()])
             index = namespace.run(_device_index)
         wanted = dict.fromkeys(addresses)
-        held = _addresses_of(route, index)
-        interface = Interface(DEVICE, index, "")
-        new = (Address(interface, one, 32) for one in wanted if one not in held)
-        stale = (Address(interface, one, 32) for one in held if one not in wanted)
-        route.send([*map(links.add_address, new), *map(links.delete_address, stale)])
+        held = dict.fromkeys(_addresses_of(route, index))
+        gone = [one for one in held if one not in wanted]
+        return _send_changes(route, index, [one for one in wanted if one not in held], gone)
 
 
-def delete_device(namespace: Namespace) -> None:
-    """Remove kube-ipvs0 with its addresses, if it is there."""
+def change_addresses(namespace: Namespace, new: Sequence[str], gone: Sequence[str]) -> int:
+    """Bind the `new` addresses on kube-ipvs0, release those that are `gone`, return how many changed.
+
+    Raises BuildError where the guest refuses one.
+    """
+    with namespace.run(lambda: RouteSocket(namespace.name)) as route:
+        return _send_changes(route, namespace.run(_device_index), new, gone)
+
+
+def _send_changes(route: RouteSocket, index: int, new: Sequence[str], gone: Sequence[str]) -> int:
+    interface = Interface(DEVICE, index, "")
+    added = [links.add_address(Address(interface, one, 32)) for one in new]
+    removed = [links.delete_address(Address(interface, one, 32)) for one in gone]
+    route.send([*added, *removed])
+    return len(added) + len(removed)
+
+
+def delete_device(namespace: Namespace) -> int:
+    """Remove kube-ipvs0 with its addresses; return how many there were, 1 or 0."""
     index = namespace.run(_device_index)
-    if index:
-        with namespace.run(lambda: RouteSocket(namespace.name)) as route:
-            route.send([links.delete_link(DEVICE, index)])
+    if not index:
+        return 0
+    with namespace.run(lambda: RouteSocket(namespace.name)) as route:
+        route.send([links.delete_link(DEVICE, index)])
+    return 1
 
 
 def read_bound_addresses(namespace: Namespace) -> tuple[str, ...]:

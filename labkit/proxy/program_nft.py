@@ -72,34 +72,44 @@ def read_table(namespace: Namespace) -> HeldTable:
     return HeldTable(rules, elements, sticky)
 
 
-def apply_transaction(namespace: Namespace, transaction: Sequence[Statement]) -> None:
-    """Make the table what `transaction` makes of an empty one; other tables are not touched.
+def apply_transaction(namespace: Namespace, transaction: Sequence[Statement]) -> int:
+    """Make the table what `transaction` makes of an empty one; return how many statements that took.
 
-    Raises ProgramError with the failing line and nft's own words; the rules from before are in force then.
+    Other tables are not touched. Raises ProgramError with the failing line and nft's own words; the rules
+    from before are in force then.
     """
     sets = [one for one in transaction if one.kind == "set" and one.name.startswith(_AFFINITY)]
     sticky = read_table(namespace).sticky if sets else {}
-    statements = (*_AFRESH, *transaction, *_remembered(sets, sticky))
+    return send_statements(namespace, (*_AFRESH, *transaction, *_remembered(sets, sticky)), len(_AFRESH))
+
+
+def send_statements(namespace: Namespace, statements: Sequence[Statement], unnumbered: int = 0) -> int:
+    """Send one transaction, all or nothing, and return its length.
+
+    Raises ProgramError with the failing line, counted after `unnumbered` ones, and nft's own words.
+    """
     done = namespace.command(["nft", "-f", "-"], stdin=render_transaction(statements))
     if done.status == 0:
-        return
+        return len(statements)
     refused = _REFUSAL.search(done.stderr)
     if not refused:
         raise ProgramError(_refused_because(done.stderr.strip()), where=namespace.name)
     number = int(refused[1])
     raise ProgramError(
         _refused_because(refused[2]),
-        where=f"{namespace.name}, line {number - len(_AFRESH)}: {statements[number - 1].line}",
+        where=f"{namespace.name}, line {number - unnumbered}: {statements[number - 1].line}",
         todo="correct that rule, or what it names; `labkit doctor` tells what this Linux has",
     )
 
 
-def delete_table(namespace: Namespace) -> None:
-    """Remove kube-proxy's table with all that is in it, if it is there."""
-    if has_table(namespace):
-        done = namespace.command(["nft", "delete", "table", "ip", TABLE])
-        if done.status:
-            raise ProgramError(f"the table cannot be deleted: {done.stderr.strip()}", where=namespace.name)
+def delete_table(namespace: Namespace) -> int:
+    """Remove kube-proxy's table with all that is in it; return how many there were, 1 or 0."""
+    if not has_table(namespace):
+        return 0
+    done = namespace.command(["nft", "delete", "table", "ip", TABLE])
+    if done.status:
+        raise ProgramError(f"the table cannot be deleted: {done.stderr.strip()}", where=namespace.name)
+    return 1
 
 
 def _refused_because(words: str) -> str:

@@ -45,7 +45,7 @@ def restore(namespace: Namespace, backend: Backend, text: str, held: Mapping[str
     Raises ProgramError with the failing line and the guest's own words; the tables are then as they were.
     """
     with _GuestLog() as log:
-        done = _write(namespace, backend, text)
+        done = write_restore(namespace, backend, text)
         if done.status == 0:
             return
         said = log.lines_about_rules()
@@ -61,7 +61,8 @@ def restore(namespace: Namespace, backend: Backend, text: str, held: Mapping[str
     )
 
 
-def _write(namespace: Namespace, backend: Backend, text: str) -> Completed:
+def write_restore(namespace: Namespace, backend: Backend, text: str) -> Completed:
+    """Write `text` once, for better or worse: of what it does not name nothing changes."""
     return namespace.command([backend.restore, "--noflush", "--counters", *_WAIT_FOR_LOCK], stdin=text)
 
 
@@ -92,7 +93,7 @@ def _failing_line(
     while refused - accepted > 1:
         middle = (accepted + refused) // 2
         _bring_back(namespace, backend, before)
-        if _write(namespace, backend, "\n".join((*lines[start:middle], "COMMIT", ""))).status:
+        if write_restore(namespace, backend, "\n".join((*lines[start:middle], "COMMIT", ""))).status:
             refused = middle
         else:
             accepted = middle

@@ -45,8 +45,8 @@ def apply_tables(
     tables: Sequence[Table],
     jumps: Sequence[Jump],
     canary_tables: Iterable[str] = (),
-) -> None:
-    """Make the namespace's tables what is planned, and leave alone what is not kube-proxy's.
+) -> int:
+    """Make the tables what is planned, leave alone what is not kube-proxy's, return how many lines that took.
 
     One process reads and one writes, whatever the number of rules. Raises ProgramError with the failing line
     and the guest's own words; the rules from before are then in force again.
@@ -55,3 +55,4 @@ def apply_tables(
     text = merge_text(tables, jumps, held, canary_tables)
     if text:
         restore(namespace, backend, text, held)
+    return text.count("\n")

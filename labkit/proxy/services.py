@@ -79,14 +79,25 @@ def forwarded_ports(cluster: ClusterSpec, settings: NodeSettings) -> tuple[Forwa
     """
     slices: defaultdict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
     for one in cluster.slices:
-        if not UNWATCHED_LABELS & one.labels.keys():
-            slices[one.namespace, one.service].append(one)
+        slices[one.namespace, one.service].append(one)
     return tuple(
-        _forwarded_port(service, port, slices[service.namespace, service.name], settings)
+        port
         for service in cluster.services
-        if _is_proxied(service)
-        for port in service.ports
+        for port in service_ports(service, slices[service.namespace, service.name], settings)
     )
+
+
+def service_ports(
+    service: Service, slices: Sequence[EndpointSlice], settings: NodeSettings
+) -> tuple[ForwardedPort, ...]:
+    """Return the ports of one Service that the node forwards: none of one that `forwarded_ports` leaves out.
+
+    `slices` are the Service's own.
+    """
+    if not _is_proxied(service):
+        return ()
+    watched = [one for one in slices if not UNWATCHED_LABELS & one.labels.keys()]
+    return tuple(_forwarded_port(service, port, watched, settings) for port in service.ports)
 
 
 def _is_proxied(service: Service) -> bool:
