@@ -12,6 +12,7 @@ from labkit.errors import LabError, RequestError
 from labkit.fabric.build import Network, build_network
 from labkit.guest.info import current
 from labkit.lab.linux import clock_of_this_linux, mode_of_this_linux, require_guest
+from labkit.lab.upkeep import Upkeep
 from labkit.proxy.extension import lab_extension
 from labkit.proxy.health import HealthCheckServer, plan_health_checks
 from labkit.proxy.plans import Mode, find_node, lab_config
@@ -52,7 +53,8 @@ class LiveCluster:
 
     `cluster` is what the manifests say, with the pods' states as they are now. `nodes`, `pods` and `clients`
     are the network namespaces by the names that `ip netns` shows, `services` the Services by the same kind
-    of name, `proxy` is kube-proxy by node. `trouble` is why kube-proxy could not follow a probe, if so.
+    of name, `proxy` is kube-proxy by node. `trouble` is why kube-proxy could not follow a probe or its clock,
+    if so.
     """
 
     def __init__(
@@ -232,6 +234,7 @@ class LiveCluster:
             self._program()
             probed = ((pod, self.network.node(pod.node)) for pod in self._written.pods)
             self._prober = parts.enter_context(Prober(probed, self._note_readiness))
+            parts.enter_context(Upkeep(self._remove_drained))
             if self._balancer_plan is not None:
                 self._balancer = parts.enter_context(Balancer(self._balancer_plan, self._network.balancer))
             self._parts = parts.pop_all()
@@ -273,6 +276,14 @@ class LiveCluster:
                 self._set_state(pod, replace(self._state(pod), is_ready=ready))
                 self.trouble = None
             except LabError as error:  # in the probe's thread nobody would hear of it
+                self.trouble = error
+
+    def _remove_drained(self) -> None:
+        with self._programming:
+            try:
+                for proxier in self.proxy.values():
+                    proxier.remove_drained()
+            except LabError as error:  # as above
                 self.trouble = error
 
     def _pod_key(self, name: str) -> str:
