@@ -6,7 +6,9 @@ import re
 
 from labkit.proxy.plans import Mode
 
-_NO_WAY = "a pod of another node gets here only by ways on which its packets are marked already, or not at all"
+_NO_WAY = (
+    "a pod of another node gets here only by ways on which its packets are marked already, or not at all"
+)
 SURVIVORS: tuple[tuple[str, str, str], ...] = ()
 
 

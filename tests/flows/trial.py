@@ -73,8 +73,10 @@ def try_all(mode: Mode) -> Iterator[dict[str, str]]:
 
 def main(mode: str, report: str) -> int:
     """Try all mutants of a mode and write them to `report`; 1 where survivors are too many or unexplained."""
-    tried = list(try_all(known_mode(mode)))
-    Path(report).write_text(json.dumps(tried, indent=1))
+    tried = []
+    for one in try_all(known_mode(mode)):
+        tried.append(one)
+        Path(report).write_text(json.dumps(tried, indent=1))
     survivors = [one for one in tried if not one["killer"]]
     killed = len(tried) - len(survivors)
     lines = [f"{mode}: {killed} of {len(tried)} mutants killed, {killed / len(tried):.1%}"]
