@@ -99,14 +99,16 @@ def _ipvs_mutants(plan: IpvsPlan) -> Iterator[Mutant]:
 
 
 def _nftables_mutants(plan: NftablesPlan) -> Iterator[Mutant]:
-    for position, statement in enumerate(plan.transaction):
+    # A transaction may add an element several times, for every port of a Service: it is one all the same.
+    for statement in dict.fromkeys(plan.transaction):
         if statement.verb != "add" or statement.kind not in {"rule", "element"}:
             continue
         lost = f"{statement.name} {statement.body}"
-        yield Mutant(statement.kind, lost, replace(plan, transaction=_without(plan.transaction, position)))
+        fewer = tuple(one for one in plan.transaction if one != statement)
+        yield Mutant(statement.kind, lost, replace(plan, transaction=fewer))
         for element, rest in _elements_of(statement):
-            fewer = (*plan.transaction[:position], rest, *plan.transaction[position + 1 :])
-            yield Mutant("element of a rule", f"{lost} without {element}", replace(plan, transaction=fewer))
+            changed = tuple(rest if one == statement else one for one in plan.transaction)
+            yield Mutant("element of a rule", f"{lost} without {element}", replace(plan, transaction=changed))
 
 
 def _elements_of(statement: Statement) -> Iterator[tuple[str, Statement]]:

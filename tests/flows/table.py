@@ -100,6 +100,7 @@ own           | pod                       | cluster IP       | TCP      | here= 
 own           | node here                 | cluster IP       | TCP      | here~    | .        | .      |
 own           | outside                   | node port        | TCP      | here~    | .        | .      |
 own-node      | node                      | load balancer IP | TCP      | here~    | .        | .      | the address asked for is the source, though not in the range
+own-node      | main-address              | load balancer IP | TCP      | here~    | .        | .      | in the range
 own-node      | pod outside               | load balancer IP | TCP      | drop     | .        | .      |
 own-node      | outside here              | node port        | TCP      | here~    | .        | .      |
 own-node      | pod                       | cluster IP       | TCP      | here=    | .        | .      |
@@ -194,6 +195,7 @@ cluster | pod outside | load balancer IP | TCP      | here~ there~ | here~ there
 cluster | pod         | cluster IP       | TCP      | here= there= | here= there= | here= there= |
 cluster | pod outside | external IP      | TCP      | here~ there~ | here~ there~ | here~ there~ |
 local   | outside     | external IP      | TCP      | here=        | here=        | here=        |
+local   | pod         | external IP      | TCP      | here= there= | here= there= | here=        |
 """
 
 MASQUERADE_ALL = """

@@ -15,7 +15,7 @@ from flows.trial import find_killer, program_mutant
 from labkit.guest.probe import takes_nftables
 from labkit.proxy.plans import MODES
 
-SAMPLE = 6
+SAMPLE = 4
 PATIENCE = Patience(silence_s=0.3, answer_s=1.0)
 
 
