@@ -23,6 +23,7 @@ from flows.scene import (
     DAEMON_PORT,
     HEALTH_PORT,
     NODES,
+    OTHER_ADDRESS,
     POD_PORT,
     SERVICE_NETWORKS,
     SERVICES,
@@ -39,8 +40,13 @@ from labkit.spec.proxyconfig import ProxyConfig
 
 ALL = ("TCP", "UDP", "SCTP")
 MOST_ROUNDS = 40
-NAMES = {"node": "node-1", "loopback": "node-1", "main-address": "node-1"}
-SOURCES = {"node": ANY, "loopback": "127.0.0.1", "main-address": NODES[0].address}
+NAMES = {"node": "node-1", "loopback": "node-1", "main-address": "node-1", "cni0-address": "node-1"}
+SOURCES = {
+    "node": ANY,
+    "loopback": "127.0.0.1",
+    "main-address": NODES[0].address,
+    "cni0-address": OTHER_ADDRESS,
+}
 _ESTABLISHED = "-m conntrack --ctstate ESTABLISHED -j ACCEPT"
 _HOST_PORT = "-p tcp --dport 80 -m addrtype --dst-type LOCAL -j DNAT --to-destination 10.244.2.2:7777"
 WEATHERS: dict[str, tuple[tuple[str, str], ...]] = {

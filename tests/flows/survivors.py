@@ -6,7 +6,7 @@ import re
 
 from labkit.proxy.plans import Mode
 
-_EMPTY = r"10\.96\.0\.(14|16|20|21)|198\.51\.100\.14|203\.0\.113\.(14|21)|10\.244\.1\.1"
+_EMPTY = r"10\.96\.0\.(14|16|20|21)|198\.51\.100\.14|203\.0\.113\.14|10\.244\.1\.1"
 SURVIVORS: tuple[tuple[str, str, str], ...] = (
     (
         "iptables ipvs nftables",
@@ -45,6 +45,16 @@ SURVIVORS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "nftables",
+        r"^element: no-endpoint-services \{ 10\.96\..* goto reject-chain",
+        "an unknown port of a cluster IP is refused all the same, by cluster-ips-check",
+    ),
+    (
+        "ipvs",
+        r"^ipset entry: KUBE-LOAD-BALANCER 10\.244\.1\.1,tcp:84$",
+        "only the node itself may ask, and it asks from the address that masquerading would give it",
+    ),
+    (
+        "nftables",
         r"^rule: external-\w+-default/(absent|local-leaving)/\S+ fib saddr type local jump",
         "to another node's endpoint a node goes with the address that masquerading would give it",
     ),
@@ -80,7 +90,7 @@ SURVIVORS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "ipvs",
-        r"KUBE-LOAD-BALANCER-SOURCE-IP|KUBE-LOAD-BALANCER-SOURCE-CIDR \S+172\.18\.0\.2$",
+        r"KUBE-LOAD-BALANCER-SOURCE-IP|KUBE-LOAD-BALANCER-SOURCE-CIDR \S+172\.18\.0\.2(/32)?$",
         "IPVS takes what a node sends itself in LOCAL_OUT: it never meets the firewall in INPUT",
     ),
     (

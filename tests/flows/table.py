@@ -165,6 +165,8 @@ cluster | node         | port on loopback     | TCP UDP      | here~ there~ | da
 absent  | node         | port on loopback     | TCP UDP      | there~       | daemon=  | daemon=      |
 local-leaving | node   | port on loopback     | TCP          | there~       | daemon=  | daemon=      |
 cluster | loopback     | node port            | TCP UDP      | here~ there~ | drop     | .            | from 127.0.0.1: Linux sends nothing from there to another machine, as route_localnet is off
+absent  | cni0-address | node port            | TCP UDP      | there=       | .        | drop         | the node from its address on cni0, which is one of the cluster CIDR: taken for a pod; in IPVS mode node-2 has that address on kube-ipvs0 too
+local-leaving | cni0-address | node port      | TCP          | there=       | .        | here=        |
 daemon  | main-address | loopback             | TCP UDP      | drop         | daemon=  | .            | KUBE-FIREWALL
 daemon  | outside      | loopback on the wire | UDP          | drop         | .        | .            | KUBE-FIREWALL; else the node's kernel, as route_localnet is off
 daemon  | outside      | stray SYN-ACK        | TCP          | drop         | reset    | .            | what conntrack calls invalid is dropped in iptables mode only; the pod resets it
