@@ -4,7 +4,7 @@
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these)
 # make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
-# make mutants   every plan without one of its rules contradicts the flow table (half an hour; not part of make test)
+# make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
