@@ -36,6 +36,7 @@ from labkit.fabric.sysctl import write_sysctl
 from labkit.proxy.plans import Mode, lab_config
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
+from labkit.spec.clients import networks_of
 from labkit.spec.proxyconfig import ProxyConfig
 
 ALL = ("TCP", "UDP", "SCTP")
@@ -140,7 +141,7 @@ class Scene:
             "outside": [f"route add {network} via {NODES[0].address}" for network in SERVICE_NETWORKS],
         }
         # Answers go the way that the questions came: conntrack in node-1 has to see both.
-        outside = self.network.plan.clients["outside"].networks()
+        outside = networks_of(self.network.plan.clients["outside"].addresses)
         routes["beyond"] += [f"route replace {network} via {NODES[0].address}" for network in outside]
         for name, lines in routes.items():
             run(self.namespace(name), "ip -batch -", "\n".join(lines))
