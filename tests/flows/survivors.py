@@ -49,11 +49,6 @@ SURVIVORS: tuple[tuple[str, str, str], ...] = (
         "an unknown port of a cluster IP is refused all the same, by cluster-ips-check",
     ),
     (
-        "ipvs",
-        r"^ipset entry: KUBE-LOAD-BALANCER 10\.244\.1\.1,tcp:84$",
-        "only the node itself may ask, and it asks from the address that masquerading would give it",
-    ),
-    (
         "nftables",
         r"^rule: external-\w+-default/(absent|local-leaving)/\S+ fib saddr type local jump",
         "to another node's endpoint a node goes with the address that masquerading would give it",
