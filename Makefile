@@ -5,6 +5,7 @@
 # make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these)
 # make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
+# make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -24,7 +25,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests bench test-elsewhere guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants bench test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -80,6 +81,14 @@ bench: setup
 
 test-elsewhere: packages-elsewhere $(VENV)/.complete
 	$(if $(filter 0,$(shell id -u)),,sudo) $(BIN)/python tests/elsewhere $(if $(SUITE),--suite $(SUITE))
+
+# Each rule, element and real server taken away in turn, in guests whose time is virtual; out/mutants-*.json.
+MUTANT_MODES := iptables nftables ipvs
+mutants: $(MUTANT_MODES:%=mutants-%)
+mutants-%: setup
+	@mkdir -p out
+	$(BIN)/labkit exec --memory 768M --virtual-time --wall-time-limit 7200 -- \
+	    env PYTHONPATH=tests $(BIN)/python -m flows.trial $* out/mutants-$*.json
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab

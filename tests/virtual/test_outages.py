@@ -92,12 +92,13 @@ def test_source_hashing_fails_until_the_dead_pod_s_old_connections_are_forgotten
     """Its endpoint goes at 40.5, but IPVS remembers a closed connection for two minutes.
 
     kube-proxy keeps a real server that has connections, at weight 0, and looks once a minute whether they
-    have ended. sh still sends its clients there meanwhile, and none is taken.
+    have ended. sh still sends its clients there meanwhile, and none is taken. Some calls end as refused and some
+    in silence: Linux answers an address with one "unreachable" a second at most.
     """
     failed = [number for number, call in enumerate(source_hashing.calls) if not call.is_answered]
     assert failed == list(range(11, failed[-1] + 1))
     assert 130 <= failed[-1] <= 181
-    assert set(source_hashing.errors) == {"refused"}
+    assert set(source_hashing.errors) == {"refused", "timeout"}
 
 
 def test_least_connection_loves_whom_refuses_and_shuns_whom_is_silent(first_choices):
