@@ -92,8 +92,8 @@ def test_source_hashing_fails_until_the_dead_pod_s_old_connections_are_forgotten
     """Its endpoint goes at 40.5, but IPVS remembers a closed connection for two minutes.
 
     kube-proxy keeps a real server that has connections, at weight 0, and looks once a minute whether they
-    have ended. sh still sends its clients there meanwhile, and none is taken. Some calls end as refused and some
-    in silence: Linux answers an address with one "unreachable" a second at most.
+    have ended. sh still sends its clients there meanwhile, and none is taken. Some calls end as refused and
+    some in silence: Linux answers an address with one "unreachable" a second at most.
     """
     failed = [number for number, call in enumerate(source_hashing.calls) if not call.is_answered]
     assert failed == list(range(11, failed[-1] + 1))
