@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping  # noqa: TC003  the JSON is made from the annotations
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock, Timing
 from labkit.guest.jobs import Job, JobPool
 from labkit.guest.run import DEFAULT_MEMORY_MB
 from labkit.measure.records import FlowRecord, GuestFacts, RunResult
-from labkit.measure.schema import decode, encode
+from labkit.measure.schema import decode, encode, written_fields
 from labkit.spec.documents import Text  # noqa: TC001
 from labkit.traffic.workload import Workload
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _COMMAND = (sys.executable, "-m", "labkit.experiment")
 _OFFERED = "offered"
+_flow_values = attrgetter(*written_fields(FlowRecord))
 _TIMINGS: Mapping[Clock, Timing] = {"real": REAL_TIME, "virtual": VIRTUAL_TIME}
 
 
@@ -175,7 +177,7 @@ def perform(experiment: Experiment) -> Measured:
 
 
 def _to_reply(measured: Measured) -> bytes:
-    flows = encode(measured.run.flows)  # results.json leaves them out
+    flows = [_flow_values(flow) for flow in measured.run.flows]  # results.json leaves them out
     return json.dumps({"measured": encode(measured), "flows": flows}).encode()
 
 
@@ -189,7 +191,7 @@ def _outcome(future: Future[bytes], name: str) -> Measured | LabError:
         failure.message = f"{name}: {failure.message}"
         return failure
     measured: Measured = decode(Measured, reply["measured"], name)
-    flows: tuple[FlowRecord, ...] = decode(tuple[FlowRecord, ...], reply["flows"], name)
+    flows = tuple(FlowRecord(*values) for values in reply["flows"])
     return replace(measured, run=replace(measured.run, flows=flows))
 
 
