@@ -53,6 +53,7 @@ def test_the_report_lists_it_and_does_not_draw_it(demo):
     assert "overloaded, so listed but not drawn: ipvs dh" in report
 
 
+@pytest.mark.slow
 def test_a_pod_that_nobody_waits_for_is_overloaded_too():
     """Under rr the slow pod gets 20 a second and can do 5; its clients are gone before it answers."""
     workload = Workload(connections=300, arrivals="poisson", rate_per_s=60.0, clients=64, timeout_s=0.15,
