@@ -17,6 +17,7 @@ LATENCIES = (
     ("connect", "p95"),
     ("response", "p50"),
     ("response", "p95"),
+    ("response", "p99"),
     ("forward", "p50"),
 )
 
