@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from random import Random
 
 import pytest
@@ -35,6 +35,28 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
+AFFINITY_S = 600
+STICKY = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: server, ports: [{{containerPort: 8080}}]}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  selector: {{app: web}}
+  ports: [{{port: 80, targetPort: 8080}}]
+  sessionAffinity: ClientIP
+  sessionAffinityConfig: {{clientIP: {{timeoutSeconds: {AFFINITY_S}}}}}
+"""
+ONE_CLIENT_OF_HOURS = Workload(connections=150, arrivals="poisson", rate_per_s=1 / AFFINITY_S, clients=1)
 M_D_1 = Workload(connections=4000, arrivals="poisson", rate_per_s=70.0, clients=64, timeout_s=600.0)
 BATCHES = 20
 T_99_9 = 3.883  # Student's t, two-sided, 19 degrees of freedom
@@ -150,6 +172,24 @@ def test_a_time_out_comes_when_it_is_due():
     patient, impatient = (outcome.run for outcome in outcomes)
     assert patient.answered == patient.connections
     assert impatient.errors["timeout"] == impatient.connections
+
+
+@pytest.mark.slow
+def test_affinity_lasts_as_long_as_it_is_to_over_a_day():
+    """A client keeps its pod if it comes back in time; else round robin has the other one's turn.
+
+    The kernel is late with it, never early: its timer wheel (kernel/time/timer.c) has buckets of 4,096
+    jiffies for times from 32,256 on, which at 100 a second is 41 s.
+    """
+    flows = run(Experiment((Text("sticky.yaml", STICKY),), workload=ONE_CLIENT_OF_HOURS)).flows
+    comings = [
+        ((later.started_us - flow.started_us) / 1e6, flow.pod == later.pod) for flow, later in pairwise(flows)
+    ]
+    in_time = [stayed for gap_s, stayed in comings if gap_s < AFFINITY_S]
+    too_late = [stayed for gap_s, stayed in comings if gap_s > AFFINITY_S + 41]
+    assert min(len(in_time), len(too_late)) > 30
+    assert all(in_time)
+    assert not any(too_late)
 
 
 @pytest.mark.slow
