@@ -70,9 +70,9 @@ unit: setup
 	$(BIN)/python -m pytest tests/unit tests/golden tests/properties
 
 host-tests: setup-test
-	$(BIN)/python -m pytest tests/guest tests/commands tests/session tests/notebooks
+	$(BIN)/python -m pytest -m "not slow" tests/guest tests/commands tests/session tests/notebooks tests/virtual
 
-# Exact delays and queues, in guests whose time is virtual: minutes of work that `make test` leaves out.
+# Exact delays and queues, in guests whose time is virtual: all of it; `make test` takes a small part.
 virtual-tests: setup
 	$(BIN)/python -m pytest --timeout=600 tests/virtual
 

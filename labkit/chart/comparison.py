@@ -17,12 +17,15 @@ LATENCIES = (
     ("connect", "p95"),
     ("response", "p50"),
     ("response", "p95"),
+    ("response", "p99"),
     ("forward", "p50"),
 )
 
 
 def comparison_table(runs: Sequence[RunResult]) -> Table:
     """Return the table of all runs; a leading column groups several Service ports or clocks.
+
+    The title says so where all is in virtual time.
 
     Latencies are in one unit a measure, which its heading names. "per pod" is how many connections a pod got,
     fewest to most.
@@ -51,7 +54,8 @@ def comparison_table(runs: Sequence[RunResult]) -> Table:
         for name, run in zip(facts.run_names(group), group, strict=True):
             lead = (_group_name(run, clocks),) if grouped else ()
             rows.append((*lead, name, *_cells(run, pods, units), *((_note(run),) if noted else ())))
-    return Table("Every run side by side", columns, tuple(rows), names=2 if grouped else 1)
+    title = "Every run side by side" + (", virtual time" if [*clocks] == ["virtual"] else "")
+    return Table(title, columns, tuple(rows), names=2 if grouped else 1)
 
 
 def _units(runs: Sequence[RunResult]) -> Mapping[str, facts.Unit]:

@@ -4,52 +4,78 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli.memory import parse_memory_mb
+from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.cli.progress import progress_display
 from labkit.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from labkit.comparison import Algorithm, Comparison, CraftedTraffic
-    from labkit.experiment import GuestChoice, Offered
+    from labkit.errors import LabError
+    from labkit.experiment import Offered
 
 DEFAULT_LAB = "weighted"
 VIRTUAL_LAB = "unequal"
 CONNECTIONS = 300
 REPORT = "report.html"
 # Columns that a narrow terminal does without, in this order; the report has them all.
-DISPENSABLE = ("response p95", "connect p95", "response p50", "p value", "as expected?")
+DISPENSABLE = ("response p95", "connect p95", "response p50", "p value", "as expected?", "connect p50")
+
+ManifestArguments = Annotated[
+    list[str] | None, typer.Argument(help="Kubernetes manifests, or the names of shipped labs.")
+]
+AlgorithmsOption = Annotated[
+    str, typer.Option(help="Modes and IPVS schedulers, comma-separated: iptables,nftables,rr,wlc.")
+]
+ConnectionsOption = Annotated[
+    int | None,
+    typer.Option(help="How many, to each Service port under each: 300; 3600 in virtual time.", min=1),
+]
+VirtualTimeOption = Annotated[
+    bool,
+    typer.Option("--virtual-time", help="Exact delays: each run in a guest of its own that never waits."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is compared: `algorithms` as they were written; "": all that the guest has, without manifests."""
+
+    manifests: tuple[str, ...]
+    algorithms: str
+    connections: int | None
+    seed: int
+    every_scheduler: bool
+
+    def choose(self, there: Offered) -> tuple[Algorithm, ...]:
+        """Return the algorithms to compare in a guest that offers these."""
+        from labkit import comparison
+
+        if self.algorithms:
+            return comparison.parse_algorithms(self.algorithms, there.schedulers)
+        if self.every_scheduler:
+            return comparison.every_algorithm(there.modes, there.schedulers)
+        return comparison.every_mode(there.modes)
 
 
 def demo(
-    manifest: Annotated[
-        list[str] | None, typer.Argument(help="Kubernetes manifests, or the names of shipped labs.")
-    ] = None,
-    algorithms: Annotated[
-        str, typer.Option(help="Modes and IPVS schedulers, comma-separated: iptables,nftables,rr,wlc.")
-    ] = "",
-    connections: Annotated[
-        int | None,
-        typer.Option(help="How many, to each Service port under each: 300; 3600 in virtual time.", min=1),
-    ] = None,
+    manifest: ManifestArguments = None,
+    algorithms: AlgorithmsOption = "",
+    connections: ConnectionsOption = None,
     seed: Annotated[int, typer.Option(help="The same seed sends the same traffic.")] = 1,
     output: Annotated[Path, typer.Option(help="Where the report and the results go.")] = Path("out/demo"),
-    guest: Annotated[
-        str | None,
-        typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
-    ] = None,
-    memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
+    guest: GuestOption = None,
+    memory: MemoryOption = DEFAULT_MEMORY,
     *,
-    virtual_time: Annotated[
-        bool,
-        typer.Option("--virtual-time", help="Exact delays: each run in a guest of its own that never waits."),
-    ] = False,
+    virtual_time: VirtualTimeOption = False,
 ) -> None:
     """Build the lab, send the same traffic under every algorithm, and compare.
 
@@ -60,78 +86,64 @@ def demo(
     In virtual time connections arrive at random, 60 a second, whatever the pods do: queues build up, the
     latencies are exact and do not depend on this machine, and a minute of it takes seconds.
     """
-    from labkit.experiment import GuestChoice
-    from labkit.guest.rerun import rerun_inside
-    from labkit.spec.cluster import read_manifests
-
-    names = manifest or [VIRTUAL_LAB if virtual_time else DEFAULT_LAB]
-    cluster = read_manifests(names)  # mistakes are said before anything is started
+    names = tuple(manifest or [VIRTUAL_LAB if virtual_time else DEFAULT_LAB])
+    request = Request(names, algorithms, connections, seed, every_scheduler=not manifest)
+    warnings = _read_warnings(names)  # mistakes are said before anything is started
     _require_writable(output)
     memory_mb = parse_memory_mb(memory)
     if not virtual_time:
-        rerun_inside(sys.argv[1:], guest, memory_mb=memory_mb)
-    for warning in cluster.warnings:
+        _enter_guest(guest, memory_mb)
+    for warning in warnings:
         sys.stderr.write(f"note: {warning}\n")
-    if virtual_time:
-        guests = GuestChoice(guest, memory_mb)
-        comparison = _measure_virtually(
-            names, algorithms, connections, seed, guests, all_schedulers=not manifest
-        )
-    else:
-        comparison = _measure(names, algorithms, connections, seed, all_schedulers=not manifest)
+    comparison = _measure_virtually(request, guest, memory_mb) if virtual_time else _measure(request)
     _write(comparison, output)
     _print(comparison, output)
-    for failure in comparison.failures:
-        sys.stderr.write(f"labkit: {failure}\n")
-    if comparison.failures:
-        raise typer.Exit(comparison.failures[0].exit_status)
+    _report_failures(comparison.failures)
 
 
-def _measure(
-    names: list[str], algorithms: str, connections: int | None, seed: int, *, all_schedulers: bool
-) -> Comparison:
-    from labkit import comparison
+def _read_warnings(names: tuple[str, ...]) -> Sequence[object]:
+    from labkit.spec.cluster import read_manifests
+
+    return read_manifests(names).warnings
+
+
+def _enter_guest(guest: str | None, memory_mb: int) -> None:
+    from labkit.guest.rerun import rerun_inside
+
+    rerun_inside(sys.argv[1:], guest, memory_mb=memory_mb)
+
+
+def _measure(request: Request) -> Comparison:
+    from labkit.comparison import compare
     from labkit.experiment import Offered
     from labkit.lab import Lab
 
-    with progress_display("labkit demo") as on_progress, Lab.open(*names, on_progress=on_progress) as lab:
-        chosen = _choose(
-            algorithms, lambda: Offered(lab.modes, lab.schedulers), all_schedulers=all_schedulers
-        )
-        return comparison.compare(lab, chosen, connections or CONNECTIONS, seed, on_progress)
+    with (
+        progress_display("labkit demo") as on_progress,
+        Lab.open(*request.manifests, on_progress=on_progress) as lab,
+    ):
+        chosen = request.choose(Offered(lab.modes, lab.schedulers))
+        return compare(lab, chosen, request.connections or CONNECTIONS, request.seed, on_progress)
 
 
-def _measure_virtually(
-    names: list[str],
-    algorithms: str,
-    connections: int | None,
-    seed: int,
-    guests: GuestChoice,
-    *,
-    all_schedulers: bool,
-) -> Comparison:
+def _measure_virtually(request: Request, guest: str | None, memory_mb: int) -> Comparison:
     from labkit.comparison import compare_in_virtual_time, open_loop
-    from labkit.experiment import find_offered
+    from labkit.experiment import GuestChoice, find_offered
     from labkit.spec.cluster import load_manifests
 
+    guests = GuestChoice(guest, memory_mb)
     with progress_display("labkit demo") as on_progress:
-        chosen = _choose(algorithms, lambda: find_offered("virtual", guests), all_schedulers=all_schedulers)
-        return compare_in_virtual_time(
-            load_manifests(names), chosen, open_loop(connections), seed, on_progress, guests=guests
-        )
+        chosen = request.choose(find_offered("virtual", guests))
+        manifests, workload = load_manifests(request.manifests), open_loop(request.connections)
+        return compare_in_virtual_time(manifests, chosen, workload, request.seed, on_progress, guests=guests)
 
 
-def _choose(
-    algorithms: str, offered: Callable[[], Offered], *, all_schedulers: bool
-) -> tuple[Algorithm, ...]:
-    from labkit import comparison
-
-    there = offered()
-    if algorithms:
-        return comparison.parse_algorithms(algorithms, there.schedulers)
-    if all_schedulers:
-        return comparison.every_algorithm(there.modes, there.schedulers)
-    return comparison.every_mode(there.modes)
+def _report_failures(failures: Sequence[LabError]) -> None:
+    """Say which runs could not be measured, and end as the first of them does."""
+    for failure in failures:
+        sys.stderr.write(f"labkit: {failure}\n")
+    if failures:
+        raise typer.Exit(failures[0].exit_status)
 
 
 def _require_writable(directory: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labkit.cli.options import GuestOption
 from labkit.errors import CapabilityError, GuestError, LabError
 
 if TYPE_CHECKING:
@@ -70,10 +71,7 @@ class Finding:
 
 
 def doctor(
-    guest: Annotated[
-        str | None,
-        typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
-    ] = None,
+    guest: GuestOption = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:

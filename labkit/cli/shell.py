@@ -14,6 +14,7 @@ import typer
 
 from labkit.cli.exec import end_with, run_and_end
 from labkit.cli.memory import parse_memory_mb
+from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.cli.progress import progress_display
 
 
@@ -23,11 +24,8 @@ def shell(
     ] = None,
     mode: Annotated[str, typer.Option(help="iptables, nftables or ipvs.")] = "iptables",
     scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = "rr",
-    guest: Annotated[
-        str | None,
-        typer.Option(help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."),
-    ] = None,
-    memory: Annotated[str, typer.Option(help="The guest's memory.")] = "512M",
+    guest: GuestOption = None,
+    memory: MemoryOption = DEFAULT_MEMORY,
 ) -> None:
     """Build the lab of the manifests and open a shell in it; it ends with the shell's own status.
 

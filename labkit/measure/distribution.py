@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labkit.traffic.workload import Workload
-
 EVEN_ALGORITHMS = frozenset({"random", "rr"})
 WEIGHTED_ALGORITHMS = frozenset({"wrr"})
 CONVERGED = 1e-15
@@ -61,23 +59,6 @@ def chi_square_p(answers: Mapping[str, int], expected: Mapping[str, float]) -> f
     hopes = {pod: total * share for pod, share in likely.items()}
     distance = sum((answers.get(pod, 0) - hope) ** 2 / hope for pod, hope in hopes.items())
     return upper_gamma((len(likely) - 1) / 2, distance / 2)
-
-
-def offered_load(workload: Workload, answers: Mapping[str, int]) -> dict[str, float]:
-    """Return each pod's utilisation: requests offered to it per second times seconds per request (1 = full).
-
-    Its part of the offered rate is its part of the answers. Closed arrivals offer no rate of their own: {}.
-    """
-    return {
-        pod: workload.rate_per_s * share * workload.service_ms_of(pod) / 1000
-        for pod, share in shares(answers).items()
-        if workload.arrivals == "poisson"
-    }
-
-
-def is_overloaded(workload: Workload, answers: Mapping[str, int]) -> bool:
-    """Whether a pod was offered more than it can serve: its queue, and so the latency, grows with the run."""
-    return any(load >= 1 for load in offered_load(workload, answers).values())
 
 
 def upper_gamma(a: float, x: float) -> float:

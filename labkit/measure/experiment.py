@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labkit.errors import TrafficError
-from labkit.measure.distribution import chi_square_p, expected_shares, is_overloaded
+from labkit.measure.distribution import chi_square_p, expected_shares
 from labkit.measure.latency import latency_quantiles
+from labkit.measure.load import arrival_window_s, is_overloaded, offered_load
 from labkit.measure.records import Clock, FlowRecord, Quantile, RunResult
 from labkit.measure.taps import Taps, plan_ingress
 from labkit.proxy.services import forwarded_ports
@@ -96,12 +97,14 @@ def measure_service(
     plans = plan_flows(workload, seed, network.plan.clients[network.plan.client(client).name].addresses)
     with _service_times(backends, workload), contextlib.ExitStack() as stack:
         taps = stack.enter_context(_open_taps(network, client, service, workload)) if with_taps else None
+        before = backends.received()
         outcomes = send_flows(network.client(client), service.target, workload, plans, progress)
-        backends.check()
+        received = {pod: count - before[pod] for pod, count in backends.received().items()}
         reading = taps.read() if taps else None
     forward_us = reading.forward_us(outcomes) if reading else {}
     flows = record_flows(service, outcomes, forward_us)
-    return summarise(service, workload, programmed, flows, reading.lost if reading else 0)
+    lost = reading.lost if reading else 0
+    return summarise(service, workload, programmed, flows, received=received, lost_stamps=lost)
 
 
 def complete_workload(workload: Workload, pods: Sequence[Pod], weights: Mapping[str, int]) -> Workload:
@@ -145,15 +148,21 @@ def summarise(
     workload: Workload,
     programmed: Programmed,
     flows: tuple[FlowRecord, ...],
+    *,
+    received: Mapping[str, int],
     lost_stamps: int = 0,
 ) -> RunResult:
-    """Return the result of a run: counts, expected shares and their chi-square test, quantiles. Pure."""
+    """Return the result of a run: counts, expected shares and their chi-square test, quantiles. Pure.
+
+    `received`: how many requests joined each pod's queue.
+    """
     answers = Counter(dict.fromkeys(service.pods, 0))  # a pod that nobody reached is a result too
     answers.update(flow.pod for flow in flows if flow.pod is not None)
     errors = Counter(flow.error for flow in flows if flow.error is not None)
     expected = None
     if not service.has_affinity:
         expected = expected_shares(programmed.algorithm, service.pods, workload.weights)
+    load = offered_load(workload, received, arrival_window_s([flow.started_us for flow in flows]))
     return RunResult(
         mode=programmed.mode,
         algorithm=programmed.algorithm,
@@ -166,7 +175,7 @@ def summarise(
         answers=dict(sorted(answers.items())),
         expected_share=expected,
         p_value=chi_square_p(answers, expected) if expected else None,
-        overloaded=is_overloaded(workload, answers),
+        overloaded=is_overloaded(load),
         latency_us=_latencies(flows),
         flows=flows,
         lost_stamps=lost_stamps,

@@ -181,6 +181,11 @@ class Backends:
         counts: dict[str, int] = self._order("count")
         return counts
 
+    def received(self) -> Mapping[str, int]:
+        """Return how many requests have joined each pod's queue since it was opened, answered or not."""
+        counts: dict[str, int] = self._order("received")
+        return counts
+
     def check(self) -> None:
         """Raise TrafficError if the process has died."""
         self._order("count")

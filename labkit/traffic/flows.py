@@ -9,7 +9,6 @@ seldom leave.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import resource
@@ -18,25 +17,23 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from labkit.errors import TrafficError
-from labkit.traffic.answer import read_answer
-from labkit.traffic.flow import FlowError, FlowOutcome, Target, datagram_of
-from labkit.traffic.http1 import whole_body
+from labkit.traffic.clientflow import ClientFlow
 from labkit.traffic.ports import bind_source
-from labkit.traffic.timer import Timer
+from labkit.traffic.timer import ALARM_EVENTS, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labkit.fabric.namespace import Namespace
+    from labkit.traffic.flow import FlowError, FlowOutcome, Target
     from labkit.traffic.workload import FlowPlan, Workload
 
 INTERRUPT_TIMEOUT_S = 5.0
 PROGRESS_INTERVAL_NS = 50_000_000
 SPARE_FILES = 256
-READ_BYTES = 1 << 14
 
 _ERRORS: dict[int, FlowError] = {
     errno.ECONNREFUSED: "refused",
@@ -83,22 +80,6 @@ def send_flows(
         os.close(stop)
 
 
-class _Flow:
-    """One flow under way."""
-
-    __slots__ = ("asked_ns", "begun_ns", "client", "connected_ns", "data", "done", "number", "socket")
-
-    def __init__(self, plan: FlowPlan, opened: socket.socket, port: int, begun_ns: int) -> None:
-        self.number = plan.number
-        self.socket = opened
-        self.client = f"{plan.client}:{port}"
-        self.begun_ns = begun_ns
-        self.connected_ns = 0
-        self.asked_ns = 0
-        self.data = b""
-        self.done = False
-
-
 class _FlowLoop:
     """The client's epoll loop. Lives in the thread of the client's namespace, for one `run()`."""
 
@@ -112,8 +93,8 @@ class _FlowLoop:
         self.plans = plans
         self.stop = stop
         self.waiting = deque(plans)
-        self.flows: dict[int, _Flow] = {}
-        self.by_age: deque[_Flow] = deque()
+        self.flows: dict[int, ClientFlow] = {}
+        self.by_age: deque[ClientFlow] = deque()
         self.outcomes: list[FlowOutcome] = []
         self.epoll = select.epoll()
         self.timer = Timer()
@@ -124,7 +105,7 @@ class _FlowLoop:
         """Send all flows and wait for them."""
         _allow_files(len(self.plans))
         try:
-            self.epoll.register(self.timer, select.EPOLLIN)
+            self.epoll.register(self.timer, ALARM_EVENTS)
             self.epoll.register(self.stop, select.EPOLLIN)
             self.origin_ns = now_ns = time.monotonic_ns()
             self._start_due(now_ns)
@@ -186,58 +167,29 @@ class _FlowLoop:
         except BaseException:
             opened.close()
             raise
-        flow = _Flow(plan, opened, port, time.monotonic_ns() if intended_ns is None else intended_ns)
+        flow = ClientFlow(plan, opened, port, time.monotonic_ns() if intended_ns is None else intended_ns)
         self.flows[opened.fileno()] = flow
         self.by_age.append(flow)
         try:
-            self._connect(flow)
+            flow.connect(self.target, self.request)
         except OSError as error:
             self._finish(flow, error=self._error_of(error))
-
-    def _connect(self, flow: _Flow) -> None:
-        status = flow.socket.connect_ex((self.target.address, self.target.port))
-        if status not in {0, errno.EINPROGRESS}:
-            _raise_status(status)
-        if not self.is_tcp:
-            flow.connected_ns = flow.asked_ns = flow.begun_ns
-            flow.socket.send(datagram_of(flow.number))
         else:
-            # Without a delay on the way the handshake is over when connect() returns: then nothing waits for
-            # the loop to come round.
-            with contextlib.suppress(BlockingIOError):
-                self._ask(flow, time.monotonic_ns())
-        events = select.EPOLLIN if flow.connected_ns else select.EPOLLIN | select.EPOLLOUT
-        self.epoll.register(flow.socket, events | select.EPOLLET)
+            events = select.EPOLLIN if flow.connected_ns else select.EPOLLIN | select.EPOLLOUT
+            self.epoll.register(opened, events | select.EPOLLET)
 
-    def _ask(self, flow: _Flow, connected_ns: int) -> None:
-        """Send the request. Raises BlockingIOError as long as there is no connection."""
-        asked_ns = time.monotonic_ns()
-        flow.socket.send(self.request)
-        flow.connected_ns = connected_ns
-        flow.asked_ns = asked_ns
-
-    def _advance(self, flow: _Flow, event: int, now_ns: int) -> None:
+    def _advance(self, flow: ClientFlow, event: int, now_ns: int) -> None:
         try:
             if flow.connected_ns:
-                self._read(flow, now_ns)
+                self._finish(flow, body=flow.read(), now_ns=now_ns)
             elif event & select.EPOLLERR:
-                _raise_status(flow.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+                flow.raise_failure()
             else:
-                self._ask(flow, now_ns)
+                flow.ask(self.request, now_ns)
         except BlockingIOError:
             return
         except OSError as error:
             self._finish(flow, error=self._error_of(error))
-
-    def _read(self, flow: _Flow, now_ns: int) -> None:
-        while True:
-            data = flow.socket.recv(READ_BYTES)
-            flow.data += data
-            body = whole_body(flow.data, ended=not data) if self.is_tcp else data
-            if body is not None:
-                return self._finish(flow, body=body, now_ns=now_ns)
-            if not data:
-                return self._finish(flow, error="reset")
 
     def _expire(self, now_ns: int) -> None:
         while self.by_age and (self.by_age[0].done or self.by_age[0].begun_ns + self.timeout_ns <= now_ns):
@@ -246,25 +198,12 @@ class _FlowLoop:
                 self._finish(flow, error="timeout")
 
     def _finish(
-        self, flow: _Flow, *, body: bytes = b"", now_ns: int = 0, error: FlowError | None = None
+        self, flow: ClientFlow, *, body: bytes = b"", now_ns: int = 0, error: FlowError | None = None
     ) -> None:
         flow.done = True
         del self.flows[flow.socket.fileno()]
         flow.socket.close()
-        answer = read_answer(body)
-        has_connected = self.is_tcp and flow.connected_ns > 0
-        self.outcomes.append(
-            FlowOutcome(
-                number=flow.number,
-                client=flow.client,
-                started_us=(flow.begun_ns - self.origin_ns) / 1000,
-                pod=answer.pod if answer else None,
-                peer=answer.peer if answer else None,
-                connect_us=(flow.connected_ns - flow.begun_ns) / 1000 if has_connected else None,
-                response_us=(now_ns - flow.asked_ns) / 1000 if error is None else None,
-                error=error,
-            )
-        )
+        self.outcomes.append(flow.outcome(self.origin_ns, body=body, answered_ns=now_ns, error=error))
 
     def _error_of(self, error: OSError) -> FlowError:
         try:
@@ -287,10 +226,6 @@ class _FlowLoop:
             flow.socket.close()
         self.epoll.close()
         self.timer.close()
-
-
-def _raise_status(status: int) -> NoReturn:
-    raise OSError(status, os.strerror(status))
 
 
 def _allow_files(flows: int) -> None:

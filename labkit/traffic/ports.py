@@ -26,7 +26,9 @@ _taken: dict[str, int] = {}
 
 def next_port(address: str) -> int:
     """Return the next source port for flows from `address`; after 20,000 they begin again."""
-    number = _taken.get(address, int(IPv4Address(address)) * STRIDE)
+    number = _taken.get(address)
+    if number is None:
+        number = int(IPv4Address(address)) * STRIDE
     _taken[address] = number + 1
     return FIRST_PORT + number % PORT_COUNT
 

@@ -6,13 +6,14 @@ fault, in real time and in the guest's virtual time. Python has one since 3.13, 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
+import select
 import time
 
 TFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 TFD_TIMER_ABSTIME = 1
+ALARM_EVENTS = select.EPOLLIN | select.EPOLLET  # told once each time it goes off: nothing to read away
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,7 +27,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Timer:
-    """One alarm on the clock of `time.monotonic_ns()`; its descriptor becomes readable when it goes off.
+    """One alarm on the clock of `time.monotonic_ns()`; register it with epoll for `ALARM_EVENTS`.
 
     It may go off for a time that no longer matters: setting it later would cost a system call for each
     request.
@@ -52,9 +53,7 @@ class Timer:
         self._due_ns = due_ns
 
     def acknowledge(self) -> None:
-        """Take note that it went off, so that the descriptor is no longer readable."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, 8)
+        """Take note that it went off, so that it can be set again."""
         self._due_ns = 0
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from guest.launches import poll
+from guest.launches import PANIC, poll
 from processes import descendants, wait_for_end
 
 from labkit.errors import GuestError
@@ -74,6 +74,16 @@ def test_a_job_whose_guest_dies_reports_it_and_the_others_go_on():
         GuestError, match=r"^dying: the guest (ended|did not come up): it was killed by SIGKILL"
     ):
         dying.result()
+
+
+def test_a_guest_that_panics_is_reported_with_its_last_words():
+    with JobPool(1) as pool:
+        panicking = pool.submit(job("panicking", PANIC, memory_mb=128))
+        whole = pool.submit(job("whole", "echo fine"))
+        assert whole.result() == b"fine\n"
+    with pytest.raises(GuestError, match=r"^panicking: the guest ended: it was killed by SIGABRT") as raised:
+        panicking.result()
+    assert "Kernel panic - not syncing: Out of memory" in raised.value.where
 
 
 def test_a_job_that_takes_too_long_is_ended():

@@ -85,6 +85,11 @@ def test_comparison_notes_errors_and_overload_only_where_there_are_any():
     assert comparison_table([troubled]).rows[0][-1] == "2 timeout, 1 refused, overloaded"
 
 
+def test_comparison_of_virtual_time_says_so():
+    assert comparison_table([samples.run(clock="virtual")]).caption == "Every run side by side, virtual time"
+    assert comparison_table([samples.run()]).caption == "Every run side by side"
+
+
 def test_comparison_keeps_clocks_apart():
     table = comparison_table([samples.run(), samples.run(clock="virtual")])
     assert [row[0] for row in table.rows] == [

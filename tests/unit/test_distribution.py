@@ -6,12 +6,9 @@ from labkit.measure.distribution import (
     chi_square_p,
     expected_shares,
     is_even,
-    is_overloaded,
-    offered_load,
     shares,
     upper_gamma,
 )
-from labkit.traffic.workload import Workload
 
 PODS = ("d/a", "d/b", "d/c")
 
@@ -76,15 +73,3 @@ def test_even_means_within_one_of_each_other_and_nobody_else():
 def test_shares_add_up():
     assert shares({"d/a": 3, "d/b": 1}) == {"d/a": 0.75, "d/b": 0.25}
     assert shares({}) == {}
-
-
-def test_load_is_rate_times_share_times_service_time():
-    slow = Workload(arrivals="poisson", rate_per_s=60, service_ms={"d/a": 40.0, "*": 5.0})
-    load = offered_load(slow, {"d/a": 100, "d/b": 200})
-    assert load == pytest.approx({"d/a": 0.8, "d/b": 0.2})
-    assert not is_overloaded(slow, {"d/a": 100, "d/b": 200})
-    assert is_overloaded(slow, {"d/a": 300})
-
-
-def test_closed_arrivals_overload_nobody():
-    assert not is_overloaded(Workload(service_ms={"*": 1000.0}), {"d/a": 300})

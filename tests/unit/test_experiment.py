@@ -10,6 +10,7 @@ import pytest
 from labkit.errors import (
     BuildError,
     CapabilityError,
+    GuestError,
     LabError,
     Mistake,
     SpecError,
@@ -21,6 +22,7 @@ from labkit.fabric.shaping import Shaping
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Timing, read_clock
 from labkit.guest.jobs import Job
 from labkit.measure.schema import decode, encode
+from labkit.performing import read_reply
 from labkit.traffic.workload import Workload
 
 
@@ -88,6 +90,19 @@ def test_mistakes_in_a_manifest_come_back_as_their_lines():
 def test_bytes_that_are_no_error_are_refused(data):
     with pytest.raises(ValueError, match=r".*"):
         decode_error(data)
+
+
+@pytest.mark.parametrize("reply", [b"", b'{"measured": {"run'])
+def test_a_reply_that_is_not_whole_is_an_error_with_the_experiment_s_name(reply):
+    error = read_reply(reply, "ipvs rr")
+    assert isinstance(error, GuestError)
+    assert error.message == "ipvs rr: what it replied is not whole"
+
+
+def test_an_error_in_a_reply_gets_the_experiment_s_name():
+    error = read_reply(encode_error(CapabilityError("no such mode")), "nftables")
+    assert isinstance(error, CapabilityError)
+    assert error.message == "nftables: no such mode"
 
 
 def test_this_machine_s_own_time_is_real():

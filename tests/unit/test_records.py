@@ -39,7 +39,10 @@ def run(algorithm="rr", *, service=SERVICE, lost=0):
     outcomes = [outcome(number, pod=f"default/web-{number % 2}") for number in range(4)]
     outcomes += [outcome(4, error="refused"), outcome(5, error="timeout")]
     flows = record_flows(service, outcomes, {0: 5.25, 1: 6.5})
-    return summarise(service, WORKLOAD, Programmed("ipvs", algorithm), flows, lost)
+    received = {"default/web-0": 2, "default/web-1": 3}
+    return summarise(
+        service, WORKLOAD, Programmed("ipvs", algorithm), flows, received=received, lost_stamps=lost
+    )
 
 
 def report():
@@ -68,9 +71,19 @@ def test_nothing_is_expected_of_hashes_nor_of_sessions_with_affinity():
 
 def test_a_run_without_answers_has_no_latencies():
     flows = record_flows(SERVICE, [outcome(0, error="reset")], {})
-    result = summarise(SERVICE, WORKLOAD, Programmed("iptables", "random"), flows)
+    result = summarise(SERVICE, WORKLOAD, Programmed("iptables", "random"), flows, received={})
     assert result.latency_us == {}
     assert (result.answered, set(result.answers.values()), result.p_value) == (0, {0}, None)
+
+
+def test_who_was_given_up_on_was_work_all_the_same():
+    """Nobody is answered by a pod slower than its clients are patient: but it had the work."""
+    poisson = Workload(connections=4, arrivals="poisson", rate_per_s=2.0, service_ms={"*": 700.0})
+    given_up = [dataclasses.replace(outcome(n, error="timeout"), started_us=n * 5e5) for n in range(4)]
+    flows, random = record_flows(SERVICE, given_up, {}), Programmed("iptables", "random")
+    all_to_one, shared = {"default/web-0": 4}, {"default/web-0": 2, "default/web-1": 2}
+    assert summarise(SERVICE, poisson, random, flows, received=all_to_one).overloaded
+    assert not summarise(SERVICE, poisson, random, flows, received=shared).overloaded
 
 
 def test_what_is_written_is_read_back(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 import labkit.measure
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(labkit.measure.__file__).parent
 CONNECTIONS = 600
