@@ -17,9 +17,11 @@ _PUBLIC = {
     "Workload": "labkit.traffic.workload",
     "choose_algorithm": "labkit.chart.controls",
     "run_outage": "labkit.outage",
+    "scaling": "labkit.experiments.scaling",
     "show_distribution": "labkit.chart.distribution",
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
+    "show_scaling": "labkit.chart.scaling",
 }
 __all__ = [
     "Event",
@@ -29,9 +31,11 @@ __all__ = [
     "Workload",
     "choose_algorithm",
     "run_outage",
+    "scaling",
     "show_distribution",
     "show_latency",
     "show_rewriting",
+    "show_scaling",
 ]
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GROUPS: Mapping[str, str] = {
     "guest": "labkit.bench.guest",
+    "sending": "labkit.bench.sending",
+    "forwarding": "labkit.bench.forwarding",
 }
 
 

@@ -154,7 +154,7 @@ def _heading(at: int, service: str) -> dict[str, Any]:
 def _axis(unit: facts.Unit, values: Sequence[float]) -> dict[str, Any]:
     positive = [value for value in values if value > 0] or [1.0]
     if max(positive) / min(positive) < LOG_FROM_RATIO:
-        ticks = _even_ticks(max(positive))
+        ticks = style.even_ticks(max(positive))
         return style.value_axis(unit.name, ticks) | {"range": [0, max(positive) * 1.05]}
     low, high = log10(min(positive)) - 0.05, log10(max(positive)) + 0.05
     decades = range(floor(low), ceil(high) + 1)
@@ -162,12 +162,6 @@ def _axis(unit: facts.Unit, values: Sequence[float]) -> dict[str, Any]:
     ticks = {part * 10.0**power: f"{part * 10.0**power:g}" for power in decades for part in parts}
     inside = {at: text for at, text in ticks.items() if low <= log10(at) <= high}
     return style.value_axis(f"{unit.name}, logarithmic", inside) | {"type": "log", "range": [low, high]}
-
-
-def _even_ticks(limit: float) -> dict[float, str]:
-    power = 10.0 ** floor(log10(limit))
-    step = power * next(part for part in (0.2, 0.5, 1, 2, 5) if limit / (part * power) <= 7)
-    return {number * step: f"{number * step:g}" for number in range(int(limit / step) + 1)}
 
 
 def _range_lines(

@@ -45,7 +45,8 @@ def still_svg(drawing: Mapping[str, Any], alt: str) -> str:
     left = 16 + LETTER_PX * max((len(_plain(text)) for text in layout["yaxis"]["ticktext"]), default=0)
     right = WIDTH_PX - layout["margin"]["r"]
     top, bottom = layout["margin"]["t"], layout["height"] - layout["margin"]["b"]
-    rows = _scale(layout["yaxis"], top, bottom)
+    low, high = layout["yaxis"]["range"]  # rows go down, a scale of values goes up
+    rows = _scale(layout["yaxis"], *((top, bottom) if low > high else (bottom, top)))
     axes = {
         name: _scale(layout[_key(name)], *_ends(layout[_key(name)], left, right))
         for name in _axis_names(drawing)
@@ -170,8 +171,8 @@ def _segments(trace: Mapping[str, Any], axis: Scale, rows: Scale) -> str:
     points = zip(trace["x"], trace["y"], strict=True)
     colour, width = trace["line"]["color"], trace["line"]["width"]
     lines = (
-        _line((axis.at(a), rows.at(row)), (axis.at(b), rows.at(row)), colour, width)
-        for (a, row), (b, _) in pairwise(points)
+        _line((axis.at(a), rows.at(from_y)), (axis.at(b), rows.at(to_y)), colour, width)
+        for (a, from_y), (b, to_y) in pairwise(points)
         if a is not None and b is not None
     )
     return f'<g opacity="{trace["opacity"]}">{"".join(lines)}</g>'

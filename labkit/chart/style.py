@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -115,3 +116,10 @@ def value_axis(title: str, ticks: Mapping[float, str]) -> dict[str, Any]:
         "fixedrange": True,
         "ticks": "",
     }
+
+
+def even_ticks(limit: float) -> dict[float, str]:
+    """Return about six ticks from 0 to `limit`, at round numbers."""
+    power = 10.0 ** floor(log10(limit))
+    step = power * next(part for part in (0.2, 0.5, 1, 2, 5) if limit / (part * power) <= 7)
+    return {number * step: f"{number * step:g}" for number in range(int(limit / step) + 1)}

@@ -62,13 +62,23 @@ class Proxier:
     nothing happened that concerns all Services.
     """
 
-    def __init__(self, namespace: Namespace, node: str, mode: Mode, config: ProxyConfig) -> None:
-        """Take charge of `namespace`, which is the node called `node`; nothing is written yet."""
+    def __init__(
+        self,
+        namespace: Namespace,
+        node: str,
+        mode: Mode,
+        config: ProxyConfig,
+        backend: Backend | None = None,
+    ) -> None:
+        """Take charge of `namespace`, which is the node called `node`; nothing is written yet.
+
+        `backend` is the kind of iptables (None: the one that works here, legacy first).
+        """
         self.namespace = namespace
         self.node = node
         self.mode: Mode = mode
         self.config = config
-        self.backend = find_backend(namespace)
+        self.backend = backend or find_backend(namespace)
         self._writers: dict[Mode, Writer] = {}
         self._wanted: TrackedCluster | None = None
         self._extension = NO_EXTENSION

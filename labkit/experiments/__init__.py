@@ -1,0 +1,1 @@
+"""Whole experiments as one call each: several guests, one immutable result."""

@@ -1,0 +1,121 @@
+"""Scaling: its plan, its file, its chart, its clusters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from labkit.chart.scaling import show_scaling
+from labkit.errors import RequestError
+from labkit.experiments.scaling import plan_cells, plan_scaling
+from labkit.measure import scaling as records
+from labkit.measure.records import GuestFacts, Quantile
+from labkit.proxy.plans import lab_config, plan_node
+from labkit.spec.many import plan_many_services
+
+ASKED = {"flows": 400, "endpoints": 2, "seed": 1, "memory_mb": 512}
+
+
+def row(mode, services, delay_us):
+    delays = dict.fromkeys(("min", "p05", "p50"), Quantile(delay_us, delay_us - 0.5, delay_us + 0.5))
+    return records.ScalingRow(
+        mode=mode,
+        services=services,
+        first_packet_us=dict.fromkeys(("first", "middle", "last"), delays),
+        program_s=0.5,
+        remove_s=0.01,
+        add_s=0.02,
+        lost=0,
+        memory_mb=records.MemoryPeaks(40.0, 30.0, 90.0, 490.0),
+        guest=GuestFacts("uml", "6.12", 1),
+        load_1m=0.5,
+    )
+
+
+def result():
+    plan = plan_scaling((1000, 1, 2000), ("iptables-legacy", "ipvs"), **ASKED)
+    rows = [row("iptables-legacy", size, 5 + 0.006 * size) for size in plan.sizes]
+    rows += [row("ipvs", size, 6.0) for size in plan.sizes]
+    return records.ScalingResult(plan, tuple(rows), ("nftables: no",))
+
+
+def test_a_plan_measures_each_size_under_each_mode_small_ones_first():
+    plan = plan_scaling((10, 1, 10), ("ipvs", "nftables", "ipvs"), **ASKED)
+    assert [(cell.services, cell.mode) for cell in plan_cells(plan)] == [
+        (1, "ipvs"),
+        (1, "nftables"),
+        (10, "ipvs"),
+        (10, "nftables"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "modes", "others", "message"),
+    [
+        ((1,), ("iptables",), {}, "no mode 'iptables'"),
+        ((1,), (), {}, "no mode is named"),
+        ((0,), ("ipvs",), {}, "not numbers of Services"),
+        ((), ("ipvs",), {}, "not numbers of Services"),
+        ((100_000,), ("ipvs",), {}, "not numbers of Services"),
+        ((1,), ("ipvs",), {"flows": 1}, "flows=1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(sizes, modes, others, message):
+    with pytest.raises(RequestError, match=message):
+        plan_scaling(sizes, modes, **ASKED | others)
+
+
+def test_slopes_are_in_nanoseconds_for_each_service():
+    fits = result().fits()
+    assert fits["iptables-legacy"].slope == pytest.approx(6.0)
+    assert fits["iptables-legacy"].r_squared == pytest.approx(1.0)
+    assert fits["ipvs"].slope == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_is_written_is_read_back_and_fits_the_published_schema(tmp_path):
+    path = tmp_path / "scaling.jsonl"
+    records.write_scaling(result(), path)
+    assert records.read_scaling(path) == result()
+    published = Path(records.__file__).with_name("scaling.schema.json")
+    assert json.loads(published.read_text()) == records.scaling_schema()
+    for line in path.read_text().splitlines():
+        Draft202012Validator(records.scaling_schema()).validate(json.loads(line))
+
+
+@pytest.mark.parametrize("text", ["", "[]\n", '{"schema": 2}\n', '{"schema": 1}\n', "no JSON"])
+def test_another_file_is_refused(tmp_path, text):
+    path = tmp_path / "scaling.jsonl"
+    path.write_text(text)
+    with pytest.raises(RequestError):
+        records.read_scaling(path)
+
+
+def test_the_chart_says_the_slopes_and_lists_every_row():
+    chart = show_scaling(result())
+    assert "iptables-legacy +6.00 ns a Service" in chart.alt
+    assert len(chart.table.rows) == 6
+    assert [trace["x"] for trace in chart.drawing["data"]][:2] == [[1, 1000, 2000]] * 2
+    assert "<svg" in chart.still
+
+
+def test_too_few_sizes_draw_no_line():
+    whole = result()
+    few = replace(whole, rows=whole.rows[:2])
+    assert "too few sizes" in show_scaling(few).alt
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_many_services_are_a_cluster_that_every_planner_takes(mode):
+    cluster = plan_many_services(300)
+    assert len({service.cluster_ip for service in cluster.services}) == 300
+    plan = plan_node(mode, cluster, cluster.nodes[0], lab_config(cluster))
+    assert plan.node == "node-1"
+
+
+def test_services_that_cannot_be_made_are_refused():
+    with pytest.raises(RequestError):
+        plan_many_services(0)
