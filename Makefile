@@ -2,7 +2,7 @@
 # make demo      the lab network, the same traffic under every algorithm, out/demo/report.html
 # make notebook  JupyterLab on the lessons, in the lab's own Linux
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
-# make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these)
+# make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these); make bench-peers installs peers
 # make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
@@ -20,12 +20,14 @@ BIN := $(VENV)/bin
 LAB_PACKAGES := python3-venv iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
 # What the tests need beside it: Debian's own guest, a browser, and libseccomp for the sandbox.
 TEST_PACKAGES := user-mode-linux chromium chromium-driver libseccomp2
+# Who the benchmarks compare with, beside what the lab needs.
+BENCH_PACKAGES := mininet bridge-utils
 # What makes another Debian to try labkit in.
 ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants bench test-elsewhere guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants bench bench-peers test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -75,6 +77,10 @@ host-tests: setup-test
 # Exact delays and queues, in guests whose time is virtual: all of it; `make test` takes a small part.
 virtual-tests: setup
 	$(BIN)/python -m pytest --timeout=600 tests/virtual
+
+# Peers are only for the benchmarks; one that is missing is named.
+bench-peers:
+	@tools/debian-packages $(BENCH_PACKAGES)
 
 bench: setup
 	$(BIN)/labkit bench $(NAMES)

@@ -16,6 +16,7 @@ GROUPS: Mapping[str, str] = {
     "guest": "labkit.bench.guest",
     "sending": "labkit.bench.sending",
     "forwarding": "labkit.bench.forwarding",
+    "building": "labkit.bench.building",
 }
 
 

@@ -148,15 +148,13 @@ class _Builder:
         for outer, inner in groupby(plugged, key=lambda link: link.outer):
             self.plug_in(outer, list(inner))
         for plan in group:
-            self.sockets[plan.name].send(_configuration(plan))
+            self.sockets[plan.name].send(configuration(plan))
             if plan.bridge is None:
                 self.sockets.pop(plan.name).close()
 
     def plug_in(self, outer: str, inner: Sequence[LinkPlan]) -> None:
         """Make the links to namespaces that exist, on a bridge that exists."""
-        messages = [
-            message for link in inner for message in _port(link, self.namespaces[link.inner].fileno())
-        ]
+        messages = [message for link in inner for message in port(link, self.namespaces[link.inner].fileno())]
         self.sockets[outer].send(messages)
         self.ports.setdefault(outer, set()).update(link.port.index for link in inner)
 
@@ -194,14 +192,16 @@ def _groups(plans: Sequence[NamespacePlan]) -> Iterator[Sequence[NamespacePlan]]
         yield leaves[start : start + GROUP]
 
 
-def _port(link: LinkPlan, inner_descriptor: int) -> Iterator[Message]:
+def port(link: LinkPlan, inner_descriptor: int) -> Iterator[Message]:
+    """Yield what makes a link, sent in its outer namespace; the inner one is open as the descriptor."""
     yield links.add_veth(link, inner_descriptor)
     if link.hairpin:
         yield links.set_hairpin(link.port)
     yield links.add_forwarding_entry(link.port, link.interface.mac)
 
 
-def _configuration(plan: NamespacePlan) -> Iterator[Message]:
+def configuration(plan: NamespacePlan) -> Iterator[Message]:
+    """Yield what configures a namespace whose links are there."""
     yield links.set_up("lo", links.LOOPBACK_INDEX)  # IPVS refuses real servers where lo was never up
     for interface in dict.fromkeys(address.interface for address in plan.addresses):
         yield links.set_up(interface.name, interface.index)

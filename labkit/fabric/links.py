@@ -200,5 +200,11 @@ def forwarding_ports(replies: Iterable[bytes]) -> set[int]:
             if kind == IFLA_PROTINFO and (IFLA_BRPORT_STATE, bytes([BR_STATE_FORWARDING])) in read_attributes(
                 payload
             ):
-                forwarding.add(_ifinfomsg.unpack_from(body)[2])
+                forwarding.add(index_of(body))
     return forwarding
+
+
+def index_of(reply: bytes) -> int:
+    """Return the index of the interface that an answer to `bridge_ports_request` is about."""
+    index: int = _ifinfomsg.unpack_from(reply)[2]
+    return index

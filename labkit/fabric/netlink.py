@@ -123,7 +123,7 @@ class RouteSocket:
     def _send_chunk(self, chunk: Sequence[Message]) -> None:
         first = self._sequence + 1
         self._sequence += len(chunk)
-        self._socket.send(b"".join(_packed(chunk, first)))
+        self._socket.send(b"".join(packed(chunk, first)))
         refused: RefusedError | None = None
         for kind, flags, sequence, body in self._replies(self._sequence):
             number = -_errno.unpack_from(body)[0] if kind == NLMSG_ERROR else 0
@@ -182,7 +182,8 @@ class NetfilterSocket(RouteSocket):
     _protocol = NETLINK_NETFILTER
 
 
-def _packed(chunk: Sequence[Message], first: int) -> Iterator[bytes]:
+def packed(chunk: Sequence[Message], first: int) -> Iterator[bytes]:
+    """Yield the bytes of messages to send at once, numbered from `first`; the last asks for an answer."""
     last = first + len(chunk) - 1
     for sequence, message in enumerate(chunk, first):
         flags = message.flags | (NLM_F_REQUEST | NLM_F_ACK if sequence == last else NLM_F_REQUEST)
