@@ -92,7 +92,7 @@ def test_no_place_for_memory_is_an_error_that_names_each(launch, runtime):
 @needs_root
 def test_without_user_mode_linux_the_error_is_the_command_that_installs_it(launch):
     hide = f"mount --bind /dev/null /usr/bin/linux.uml; mount --bind /dev/null {labkit_guest.PACKED}"
-    one = launch(with_mounts(hide, (*LABKIT, "exec", "--", "true")))
+    one = launch(with_mounts(hide, (*LABKIT, "exec", "--guest", "auto", "--", "true")))
     status, _, err = one.end()
     assert status == 125
     assert "to do: sudo apt-get install user-mode-linux" in err
