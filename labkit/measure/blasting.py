@@ -13,7 +13,7 @@ from labkit.traffic.blast import ArrivalPoint, blast
 from labkit.traffic.blastframes import PORTS, LinkLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from labkit.fabric.build import Network
     from labkit.fabric.namespace import Namespace
@@ -58,13 +58,13 @@ class BlastResult:
         kind = "SYNs" if self.protocol == "TCP" else "datagrams"
         lost = f"{self.lost:,} lost" if self.lost else "none lost"
         if self.lost and self.conntrack_refused:
-            lost += f" ({self.conntrack_refused:,} refused by conntrack)"
+            lost += f" ({self.conntrack_refused:,} refused by conntrack; lab.reset() empties it)"
         if self.conntrack_evicted:
             lost += f"; conntrack was full: {self.conntrack_evicted:,} older flows made room"
         shares = ", ".join(f"{pod} {count:,}" for pod, count in self.delivered.items())
         return (
-            f"{self.sent:,} {kind} to {self.service}, each a new flow, in {self.mode} mode ({self.algorithm}): "
-            f"{self.frames_per_s:,.0f} a second delivered, {lost}\n"
+            f"{self.sent:,} {kind} to {self.service}, each a new flow, in {self.mode} mode "
+            f"({self.algorithm}): {self.frames_per_s:,.0f} a second delivered, {lost}\n"
             f"  {shares}"
         )
 
@@ -94,9 +94,9 @@ def blast_service(
         link,
         sources,
         service.target,
-        tuple(_arrival_points(network, service.pods)),
-        flows,
-        on_progress,
+        tuple(arrival_points(network, service.pods)),
+        flows=flows,
+        on_progress=on_progress,
     )
     after = _read_conntrack(nodes)
     return BlastResult(
@@ -129,7 +129,9 @@ def plan_first_hop(plan: AddressPlan, client: str, address: str) -> LinkLayer:
         )
     route = max(routes, key=lambda one: IPv4Network(one.destination).prefixlen)
     gateway = next(
-        one.mac for one in namespace.neighbours if (one.interface, one.address) == (route.interface, route.via)
+        one.mac
+        for one in namespace.neighbours
+        if (one.interface, one.address) == (route.interface, route.via)
     )
     return LinkLayer(route.interface.name, route.interface.mac, gateway)
 
@@ -153,7 +155,8 @@ def _require_sense(service: ServiceTarget, flows: int, clock: Clock, most: int) 
         )
 
 
-def _arrival_points(network: Network, pods: Iterable[str]) -> Iterable[ArrivalPoint]:
+def arrival_points(network: Network, pods: Iterable[str]) -> Iterator[ArrivalPoint]:
+    """Yield where frames to each pod are counted: its interface, its address."""
     plan = network.plan
     for pod in pods:
         namespace = plan.pod(pod)

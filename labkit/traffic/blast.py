@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from labkit.errors import TrafficError
 from labkit.fabric.silence import unanswered
@@ -22,7 +22,7 @@ from labkit.traffic.blastsending import FRAMES_PER_CALL, frame_sender
 from labkit.traffic.packetsocket import open_packet_socket, read_passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from labkit.fabric.namespace import Namespace
     from labkit.traffic.blastframes import LinkLayer, Run
@@ -76,6 +76,7 @@ def blast(
     sources: Sequence[str],
     target: Target,
     pods: Sequence[ArrivalPoint],
+    *,
     flows: int,
     on_progress: Progress | None = None,
 ) -> BlastCount:
@@ -88,34 +89,54 @@ def blast(
     mark = random.randrange(1, 1 << 16)
     batch = FrameBatch(craft_frame(link, target, mark), FRAMES_PER_CALL)
     runs = tuple(plan_runs(sources, FLOW_NUMBERS.take(flows), flows, FRAMES_PER_CALL))
-    with contextlib.ExitStack() as stack:
-        try:
-            for pod in pods:
-                if pod.is_own:
-                    stack.enter_context(unanswered(pod.namespace, pod.interface, sources))
-            counters = Arrivals(stack, target, pods, mark)
-            line = stack.enter_context(client.run(lambda: _open_line(link.interface)))
+    try:
+        with (
+            silent_pods(pods, sources),
+            Arrivals(target, pods, mark) as arrivals,
+            client.run(lambda: _open_line(link.interface)) as line,
+        ):
             begun = time.monotonic()
             _send(line, batch, runs, on_progress)
-            ended = counters.settle(flows)
-        except OSError as error:
-            raise TrafficError(
-                f"frames cannot be sent or counted: {error.strerror}",
-                where=client.name,
-                todo="run it in the lab's Linux: labkit exec -- ...",
-            ) from error
-    return BlastCount(flows, counters.delivered, ended - begun)
+            ended = arrivals.settle(flows)
+    except OSError as error:
+        raise TrafficError(
+            f"frames cannot be sent or counted: {error.strerror}",
+            where=client.name,
+            todo="run it in the lab's Linux: labkit exec -- ...",
+        ) from error
+    return BlastCount(flows, arrivals.delivered, ended - begun)
+
+
+@contextlib.contextmanager
+def silent_pods(pods: Sequence[ArrivalPoint], sources: Sequence[str]) -> Iterator[None]:
+    """Let pods drop what comes from `sources`; those on their node's own network answer as ever."""
+    with contextlib.ExitStack() as stack:
+        for pod in pods:
+            if pod.is_own:
+                stack.enter_context(unanswered(pod.namespace, pod.interface, sources))
+        yield
 
 
 class Arrivals:
-    """Counters at the pods."""
+    """Counters at the pods. A context manager; `delivered` has the counts by pod."""
 
-    def __init__(
-        self, stack: contextlib.ExitStack, target: Target, pods: Sequence[ArrivalPoint], mark: int
-    ) -> None:
-        """Open a counter at each pod, until `stack` ends. Raises OSError."""
+    def __init__(self, target: Target, pods: Sequence[ArrivalPoint], mark: int) -> None:
+        """Count frames with `mark`. Raises OSError where that is refused."""
         self.delivered = {pod.pod: 0 for pod in pods}
-        self._opened = [(pod.pod, stack.enter_context(_open_counter(pod, target, mark))) for pod in pods]
+        self._opened: list[tuple[str, socket.socket]] = []
+        try:
+            for pod in pods:
+                self._opened.append((pod.pod, _open_counter(pod, target, mark)))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _, opened in self._opened:
+            opened.close()
 
     def count(self) -> int:
         """Return how many frames have arrived."""

@@ -132,8 +132,14 @@ class FrameBatch:
         total = (self._ip_total + self._of_source) % MODULUS
         count = len(self.buffer) // self.frame_bytes
         for offset in (0, 2):
-            self._lay(IP_SOURCE + offset, address[offset : offset + 1] * count, address[offset + 1 :][:1] * count)
-        self._lay(IP_CHECKSUM, _HIGH_OF_CHECKSUM[total : total + 1] * count, _LOW_OF_CHECKSUM[total : total + 1] * count)
+            self._lay(
+                IP_SOURCE + offset, address[offset : offset + 1] * count, address[offset + 1 :][:1] * count
+            )
+        self._lay(
+            IP_CHECKSUM,
+            _HIGH_OF_CHECKSUM[total : total + 1] * count,
+            _LOW_OF_CHECKSUM[total : total + 1] * count,
+        )
 
     def _lay(self, offset: int, high: bytes, low: bytes) -> None:
         """Write a 16-bit word at `offset` of the first frames: upper bytes, lower bytes."""

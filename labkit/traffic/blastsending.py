@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import socket
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import socket
+
     from labkit.traffic.blastframes import FrameBatch
 
 FRAMES_PER_CALL = 512

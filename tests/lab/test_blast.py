@@ -62,7 +62,9 @@ def test_without_sendmmsg_each_frame_is_sent_alone(lab, monkeypatch):
 def test_pods_are_as_they_were(lab):
     def state():
         pods = [lab.network.pod(pod) for pod in PODS]
-        return [(p.read_sysctl("net/ipv4/conf/eth0/rp_filter"), p.command(["ip", "route"]).stdout) for p in pods]
+        return [
+            (p.read_sysctl("net/ipv4/conf/eth0/rp_filter"), p.command(["ip", "route"]).stdout) for p in pods
+        ]
 
     before = state()
     blast_service(lab.network, target(lab, "TCP"), 10, programmed=IPVS)
