@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.bench.benchmark import Benchmark, Contenders, Target
 from labkit.errors import GuestError
@@ -115,7 +115,7 @@ def _send_outs(interface: str, frames: list[bytes]) -> Callable[[], object]:
     return lambda: [line.outs.send(frame) for frame in frames]
 
 
-def _l2socket(interface: str) -> object:
+def _l2socket(interface: str) -> Any:
     from scapy.config import conf
 
     conf.ifaces.reload()

@@ -134,8 +134,8 @@ class Arrivals:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for _, opened in self._opened:
+    def __exit__(self, *_exception: object) -> None:
+        for _pod, opened in self._opened:
             opened.close()
 
     def count(self) -> int:

@@ -48,11 +48,11 @@ class ManySender:
     def __init__(self, opened: socket.socket, batch: FrameBatch) -> None:
         """Prepare for the frames of `batch`. Raises AttributeError where the C library has no sendmmsg."""
         self._sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
-        self._descriptor = opened.fileno()
+        self._socket = opened  # kept: without its owner the descriptor would be closed
         size, count = batch.frame_bytes, len(batch.buffer) // batch.frame_bytes
         self._memory = (ctypes.c_char * len(batch.buffer)).from_buffer(batch.buffer)
         start = ctypes.addressof(self._memory)
-        self._pieces = (_Piece * count)(*((start + number * size, size) for number in range(count)))
+        self._pieces = (_Piece * count)(*(_Piece(start + number * size, size) for number in range(count)))
         self._messages = (_Message * count)()
         for number, message in enumerate(self._messages):
             message.header.pieces = ctypes.addressof(self._pieces) + number * ctypes.sizeof(_Piece)
@@ -63,7 +63,7 @@ class ManySender:
         taken = number = 0
         while number < count:
             at = ctypes.byref(self._messages, number * ctypes.sizeof(_Message))
-            sent = self._sendmmsg(self._descriptor, at, count - number, 0)
+            sent = self._sendmmsg(self._socket.fileno(), at, count - number, 0)
             if sent < 0:
                 reason = ctypes.get_errno()
                 if reason == errno.EINTR:
