@@ -60,7 +60,7 @@ class Lab(ChangingCluster):
         )
 
     def blast(
-        self, service: str | ServiceTarget = "", *, flows: int = 50_000, client: str = DEFAULT_CLIENT
+        self, service: str | ServiceTarget = "", *, flows: int = 20_000, client: str = DEFAULT_CLIENT
     ) -> BlastResult:
         """Send the first frame of each of `flows` new flows to a Service port; return who got how many.
 
