@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 GROUPS: Mapping[str, str] = {
     "guest": "labkit.bench.guest",
+    "sending": "labkit.bench.sending",
 }
 
 

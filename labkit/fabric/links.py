@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labkit.spec.addressplan import Address, Interface, LinkPlan, Neighbour, Route
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
-RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_NEWNEIGH = 20, 21, 24, 28
+RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH = 20, 21, 24, 25, 28
 AF_BRIDGE = 7
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 10, 12
@@ -32,7 +32,7 @@ NESTED = 0x8000
 BR_STATE_FORWARDING = 3
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
-RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST, RTNH_F_ONLINK = 254, 3, 1, 4
+RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST, RTN_BLACKHOLE, RTNH_F_ONLINK = 254, 3, 1, 6, 4
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_NOARP, NUD_PERMANENT, NTF_MASTER = 0x40, 0x80, 0x04
@@ -159,6 +159,24 @@ def add_route(route: Route) -> Message:
     return Message(
         RTM_NEWROUTE, CREATE, body, f"add the route to {route.destination}{via} on {route.interface.name}"
     )
+
+
+def add_blackhole(network: str) -> Message:
+    """Let no route lead to `network`: what would be sent there is dropped."""
+    return Message(RTM_NEWROUTE, CREATE, _blackhole(network), f"close the way to {network}")
+
+
+def remove_blackhole(network: str) -> Message:
+    """Take back what `add_blackhole` did."""
+    return Message(RTM_DELROUTE, 0, _blackhole(network), f"open the way to {network}")
+
+
+def _blackhole(network: str) -> bytes:
+    address, _, length = network.partition("/")
+    body = _rtmsg.pack(
+        socket.AF_INET, int(length), 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_BLACKHOLE, 0
+    )
+    return body + attribute(RTA_DST, socket.inet_aton(address))
 
 
 def add_neighbour(neighbour: Neighbour) -> Message:

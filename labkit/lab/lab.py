@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import RequestError
 from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.lab.changing import ChangingCluster
+from labkit.measure.blasting import blast_service
 from labkit.measure.experiment import Programmed, complete_workload, measure_service
 from labkit.measure.recovery import Recovery
 from labkit.measure.targets import find_service_target
@@ -19,6 +20,7 @@ from labkit.traffic.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from labkit.measure.blasting import BlastResult
     from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
     from labkit.traffic.capture import SeenPacket
@@ -56,6 +58,17 @@ class Lab(ChangingCluster):
             with_taps=self.clock == "real",  # forwarding takes no virtual time
             progress=on_progress,
         )
+
+    def blast(
+        self, service: str | ServiceTarget = "", *, flows: int = 20_000, client: str = DEFAULT_CLIENT
+    ) -> BlastResult:
+        """Send the first frame of each of `flows` new flows to a Service port; return who got how many.
+
+        Raises RequestError for a Service, client, number or clock that cannot be, TrafficError where frames
+        cannot be sent or counted.
+        """
+        programmed = Programmed(self.mode, self.algorithm, self.clock)
+        return blast_service(self.network, self._target(service), flows, programmed=programmed, client=client)
 
     def call(
         self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT, **plan: Any

@@ -62,6 +62,12 @@ def read_lost(opened: socket.socket) -> int:
     return int(lost)
 
 
+def read_passed(opened: socket.socket) -> int:
+    """Return how many packets the filter has let through since the last look, those without room included."""
+    passed, _ = struct.unpack("=II", opened.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+    return int(passed)
+
+
 def _attach(opened: socket.socket, program: Program) -> None:
     instructions = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     code = ctypes.create_string_buffer(instructions, len(instructions))
