@@ -39,7 +39,7 @@ def sibling(kernel):
     before = set(descendants(kernel.launcher))
 
     def start(cell=LONG_RUN):
-        message = kernel.client.execute(cell)
+        message = kernel.client.execute(cell, stop_on_error=False)  # else the next cell may be aborted
         return message, poll(lambda: _new_guest(kernel.launcher, before), "a guest beside the notebook's")
 
     yield start

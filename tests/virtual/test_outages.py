@@ -17,6 +17,7 @@ from labkit.lab.changing import Event
 from labkit.outage import Outage, run_outages
 from labkit.traffic.retrying import CallPlan
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 DEAD = range(11, 41)  # seconds whose calls meet a dead pod
 ONCE = CallPlan(calls=60, retries=0)
