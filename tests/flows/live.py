@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from flows.memory import forget_affinity
 from flows.packets import StrayPacket, WirePacket
 from flows.places import target
-from flows.questions import ANY, Question
+from flows.questions import ANY, Question, source_towards
 from flows.responders import Responder, open_responders
 from flows.round import Asked, Patience, Round
-from flows.rows import SEVERAL_TIMES, VISITS, Row
+from flows.rows import FORGOTTEN, SEVERAL_TIMES, VISITS, Row
 from flows.scene import (
     CLIENTS,
     CLUSTER,
@@ -29,6 +30,7 @@ from flows.scene import (
     SERVICES,
     UNKNOWN_PORT,
 )
+from flows.weathers import WEATHERS
 
 from labkit.fabric.build import Network, build_network
 from labkit.fabric.namespace import Namespace
@@ -41,25 +43,17 @@ from labkit.spec.proxyconfig import ProxyConfig
 
 ALL = ("TCP", "UDP", "SCTP")
 MOST_ROUNDS = 40
-NAMES = {"node": "node-1", "loopback": "node-1", "main-address": "node-1", "cni0-address": "node-1"}
+NAMES = {
+    **dict.fromkeys(("node", "loopback", "main-address", "cni0-address", "service-address"), "node-1"),
+    "acquaintance": "pod",
+}
 SOURCES = {
     "node": ANY,
     "loopback": "127.0.0.1",
     "main-address": NODES[0].address,
     "cni0-address": OTHER_ADDRESS,
+    "service-address": SERVICES["guarded-node"].load_balancer[0].ip,
 }
-_ESTABLISHED = "-m conntrack --ctstate ESTABLISHED -j ACCEPT"
-_HOST_PORT = "-p tcp --dport 80 -m addrtype --dst-type LOCAL -j DNAT --to-destination 10.244.2.2:7777"
-WEATHERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "": (),
-    "FORWARD drops": (("-P FORWARD DROP", "-P FORWARD ACCEPT"),),
-    "INPUT drops": (
-        ("-P INPUT DROP", "-P INPUT ACCEPT"),
-        (f"-A INPUT {_ESTABLISHED}", f"-D INPUT {_ESTABLISHED}"),
-    ),
-    "port 80 is a host port": ((f"-t nat -A PREROUTING {_HOST_PORT}", f"-t nat -D PREROUTING {_HOST_PORT}"),),
-}
-"""What node-1 may be like beside kube-proxy: how iptables makes it so, and undoes it."""
 
 
 def _setup(name: str) -> ProxyConfig:
@@ -85,7 +79,7 @@ class Scene:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self.parts = contextlib.ExitStack()
         self.network: Network = self.parts.enter_context(build_network(plan_addresses(CLUSTER, CLIENTS)))
-        self.arrivals: dict[str, tuple[str, str]] = {}
+        self.acquaintances: dict[tuple[str, str], tuple[str, int]] = {}
         self.responders = {one.socket.fileno(): one for one in self._open_responders()}
         self.addresses = {
             client.name: itertools.cycle(self.network.plan.clients[client.name].addresses)
@@ -154,15 +148,15 @@ class Scene:
             proxier.config = _setup(setup)
             proxier.sync(CLUSTER)
 
-    @contextlib.contextmanager
-    def weather(self, name: str) -> Iterator[None]:
-        """Let node-1 be as `name` says as long as the context lasts."""
-        iptables, node = f"iptables-{self.backend.name}", self.namespace("node")
-        with contextlib.ExitStack() as undoing:
-            for make, undo in WEATHERS[name]:
-                undoing.callback(run, node, f"{iptables} {undo}")
-                run(node, f"{iptables} {make}")
-            yield
+    def weather(self, name: str) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which the nodes are as `name` says."""
+        return WEATHERS[name](self)
+
+    def run(self, name: str, command: str, stdin: str = "") -> None:
+        """Run a command on a node; it has to succeed. `iptables` is the kind that works here."""
+        first, _, rest = command.partition(" ")
+        program = f"iptables-{self.backend.name}" if first == "iptables" else first
+        run(self.namespace(name), f"{program} {rest}", stdin)
 
     def contradictions(self, rows: Iterable[Row]) -> dict[Row, frozenset[str]]:
         """Put rows to the scene, all at once; return what came of those that say something else.
@@ -183,7 +177,20 @@ class Scene:
                 break
         return {row: frozenset(found[row]) for row in waiting}
 
+    def acquaint(self, client: str, service: str, protocol: str, endpoint: str) -> None:
+        """Let an address and port of `client` ask a cluster IP until `endpoint` answers: the acquaintance."""
+        answered = f"{endpoint}="
+        row = Row(service, client, "cluster IP", protocol, self.mode, frozenset({answered}))
+        for _ in range(MOST_ROUNDS):
+            asked = self.namespace(client).run(partial(self._questions, [row]))
+            self.acquaintances[service, protocol] = asked[0].questions[0].socket.getsockname()
+            if Round(self.responders, asked, self.patience).outcomes() == [(row, answered)]:
+                return
+        raise AssertionError(f"{endpoint} never answered {client}")
+
     def _ask(self, rows: list[Row]) -> list[tuple[Row, str]]:
+        if any(row.destination.endswith(FORGOTTEN) for row in rows):
+            self.namespace("node-1").run(partial(forget_affinity, self.proxiers["node-1"]))
         by_place: dict[str, list[Row]] = {}
         for row in rows:
             by_place.setdefault(NAMES.get(row.source, row.source), []).append(row)
@@ -199,9 +206,14 @@ class Scene:
         return [Asked(row, tuple(self._ask_once(row))) for row in rows]
 
     def _ask_once(self, row: Row) -> Iterator[Question | StrayPacket | WirePacket]:
+        if row.source == "acquaintance":
+            address, port = self.acquaintances[row.service, row.protocol]
+            # A connection is known by its address and port, a visitor by the address alone.
+            yield Question(row.protocol, address, target(row), port if row.protocol == "UDP" else 0)
+            return
         source = self._source(row.source)
-        if row.destination == "stray SYN-ACK":
-            yield StrayPacket(source, "10.244.1.2")
+        if row.destination.startswith("stray "):
+            yield StrayPacket(source_towards(target(row), source), target(row), row.destination)
         elif row.destination == "loopback on the wire":
             yield WirePacket(source, self.network.plan.link("node-1").interface.mac)
         else:
@@ -231,5 +243,7 @@ def run(namespace: Namespace, command: str, stdin: str = "") -> None:
 
 
 def _copies(row: Row, found: set[str]) -> int:
-    # Silence costs waiting: a row that may meet it is asked often at once.
+    # One port can ask once at a time. Silence costs waiting: a row that may meet it is asked often at once.
+    if row.source == "acquaintance":
+        return 1
     return 8 if row.may_be_silent and len(row.expected) > 1 else 2 if not found else 1

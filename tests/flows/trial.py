@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.live import WEATHERS, Scene
+from flows.live import Scene
 from flows.mutants import Mutant, mutants
 from flows.round import Patience
 from flows.rows import Row
-from flows.survivors import reason_for
+from flows.survivors import survivor_for
 from flows.table import ROWS
+from flows.weathers import WEATHERS
 
 from labkit.proxy.plans import Mode, known_mode
 from labkit.proxy.program import apply_plan
@@ -50,10 +51,11 @@ def _occasions(mode: Mode, service: str) -> Iterator[tuple[str, list[Row]]]:
     if service:
         yield "", [row for row in usual if not row.weather and row.service == service]
     for weather in WEATHERS:
-        yield weather, [row for row in usual if row.weather == weather]
+        if rows := [row for row in usual if row.weather == weather]:
+            yield weather, rows
 
 
-def try_all(mode: Mode) -> Iterator[dict[str, str]]:
+def try_all(mode: Mode) -> Iterator[dict[str, str | bool]]:
     """Yield every mutant of node-1's plan with the row that it contradicts, or the reason why none."""
     with Scene(mode, PATIENCE) as scene:
         scene.program()
@@ -63,10 +65,12 @@ def try_all(mode: Mode) -> Iterator[dict[str, str]]:
                 print(f"{mode}: {number} of {len(every)} mutants", file=sys.stderr, flush=True)  # noqa: T201
             program_mutant(scene, mutant)
             killer = find_killer(scene, mutant)
+            known = None if killer else survivor_for(mode, str(mutant))
             yield {
                 "mutant": str(mutant),
                 "killer": killer,
-                "reason": "" if killer else reason_for(mode, str(mutant)),
+                "reason": known.reason if known else "",
+                "equivalent": known is not None and known.equivalent,
             }
             time.sleep(FORGETTING_S)
 
@@ -78,9 +82,11 @@ def main(mode: str, report: str) -> int:
         tried.append(one)
         Path(report).write_text(json.dumps(tried, indent=1))
     survivors = [one for one in tried if not one["killer"]]
-    killed = len(tried) - len(survivors)
-    lines = [f"{mode}: {killed} of {len(tried)} mutants killed, {killed / len(tried):.1%}"]
-    lines += [f"  survives: {one['mutant']}\n    {one['reason'] or 'NO REASON KNOWN'}" for one in survivors]
+    killed, equivalent = len(tried) - len(survivors), sum(bool(one["equivalent"]) for one in survivors)
+    said = f"{mode}: {killed} of {len(tried)} mutants killed, {killed / len(tried):.1%}"
+    lines = [f"{said}; {equivalent} of the others are the same plan by proof"]
+    for one in survivors:
+        lines += [f"  survives: {one['mutant']}", f"    {one['reason'] or 'NO REASON KNOWN'}"]
     print("\n".join(lines))  # noqa: T201
     return int(killed < LEAST_KILLED * len(tried) or not all(one["reason"] for one in survivors))
 

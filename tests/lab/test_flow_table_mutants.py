@@ -9,7 +9,7 @@ import pytest
 from flows.live import Scene
 from flows.mutants import mutants
 from flows.round import Patience
-from flows.survivors import reason_for
+from flows.survivors import survivor_for
 from flows.trial import find_killer, program_mutant
 
 from labkit.guest.probe import takes_nftables
@@ -21,7 +21,7 @@ PATIENCE = Patience(silence_s=0.3, answer_s=1.0)
 
 def sample(mode, every):
     """Return mutants from all over the plan; not the sticky Service's, whose clients are remembered."""
-    worth = [one for one in every if not reason_for(mode, str(one)) and one.service not in {"", "sticky"}]
+    worth = [one for one in every if not survivor_for(mode, str(one)) and one.service not in {"", "sticky"}]
     return worth[:: len(worth) // SAMPLE][:SAMPLE]
 
 
