@@ -39,6 +39,11 @@ def networks_of(addresses: Iterable[str]) -> tuple[IPv4Network, ...]:
     return tuple(collapse_addresses(IPv4Network(address) for address in addresses))
 
 
+def client_block(within: IPv4Network) -> IPv4Network:
+    """Return what the first client in a network gets where nobody has it: .128/26 of a /24."""
+    return next(_blocks(within), IPv4Network((int(within[-1]), 32)))
+
+
 def place_client(client: ClientPlan, within: IPv4Network, taken: Container[str]) -> ClientPlan:
     """Return the client with addresses: a free block of 64, less in a small network. RequestError if full."""
     if client.addresses:

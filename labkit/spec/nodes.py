@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
+from labkit.spec.clients import client_block
 from labkit.spec.fields import ipv4_network, is_ipv4
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ POD_RANGE = IPv4Network("10.244.0.0/16")
 FIRST_NODE = 11  # 172.18.0.11
 GATEWAY = 1
 FIRST_POD = 2
-CLIENTS = range(128, 192)  # offsets in every node's pod CIDR that the lab's own client pods use
-SMALLEST_POD_NETWORK = 24
+NODE_MASK_SIZE = 24  # of a pod CIDR that no manifest gives: kube-controller-manager's own default
+SHORTEST_PREFIX = 8
 DEFAULT_NODES = ("node-1", "node-2")
 
 
@@ -91,11 +92,15 @@ def pod_cidr_of(nodes: Sequence[PlannedNode]) -> str:
 
 
 def pod_addresses(network: IPv4Network) -> Iterator[str]:
-    """Yield the addresses that pods of a node may get: all but the gateway's and the lab's clients'."""
-    first, last = int(network.network_address), network.num_addresses - 2
-    return (
-        str(IPv4Address(first + offset)) for offset in range(FIRST_POD, last + 1) if offset not in CLIENTS
-    )
+    """Yield the addresses that pods of a node may get: all but the gateway's, the lab's clients' last.
+
+    So the clients have the same addresses in every lab (.128 to .191 in a /24) unless a node is that full.
+    """
+    kept = client_block(network)
+    first, broadcast = int(network[0]) + FIRST_POD, int(network[-1])
+    free = (IPv4Address(number) for number in range(first, broadcast))
+    yield from (str(address) for address in free if address not in kept)
+    yield from (str(address) for address in kept if first <= int(address) < broadcast)
 
 
 def _default_nodes() -> Iterator[PlannedNode]:
@@ -106,7 +111,7 @@ def _default_nodes() -> Iterator[PlannedNode]:
 
 def _free_networks(taken: Sequence[IPv4Network]) -> Iterator[IPv4Network]:
     # 10.244.0.0/24 is left out so that node-1's pods are in 10.244.1.0/24.
-    for network in islice(POD_RANGE.subnets(new_prefix=SMALLEST_POD_NETWORK), 1, None):
+    for network in islice(POD_RANGE.subnets(new_prefix=NODE_MASK_SIZE), 1, None):
         if not any(network.overlaps(other) for other in taken):
             yield network
 
@@ -167,11 +172,11 @@ def _given_networks(items: Sequence[Item[Node]], findings: Findings) -> dict[str
                 )
             continue
         network = ipv4_network(written[0])
-        if network.prefixlen > SMALLEST_POD_NETWORK or network.prefixlen < 8:
+        if network.prefixlen < SHORTEST_PREFIX:
             findings.mistake(
                 _network_place(item),
-                f"{network} does not fit a node of the lab",
-                "give it a network between /8 and /24: the lab's clients need addresses in it, too",
+                f"{network} is no network of one node's pods",
+                f"give it a /{SHORTEST_PREFIX} or smaller, /{NODE_MASK_SIZE} is usual",
             )
         other = next((name for name, taken in given.items() if taken.overlaps(network)), "")
         if other:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.fields import is_ipv4
-from labkit.spec.nodes import CLIENTS, FIRST_POD, PlannedNode, pod_addresses
+from labkit.spec.nodes import FIRST_POD, PlannedNode, pod_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def plan_pods(
 ) -> tuple[PlannedPod, ...]:
     """Return the pods in the order of their drafts, each on a node and with an address of its own."""
     placed = _place_all(drafts, nodes, findings)
-    given = _given_addresses(placed, findings)
+    given = _given_addresses(placed, nodes, findings)
     free = {planned.node.name: _free(planned, frozenset(given)) for planned in nodes}
     full: set[str] = set()
     pods = []
@@ -152,13 +152,16 @@ class _Scheduler:
         self._findings.warn(draft.place(), f"pods of {draft.owner or draft.name} stay Pending: {why}")
 
 
-def _given_addresses(placed: Sequence[tuple[PodDraft, PlannedNode]], findings: Findings) -> dict[str, str]:
+def _given_addresses(
+    placed: Sequence[tuple[PodDraft, PlannedNode]], nodes: Sequence[PlannedNode], findings: Findings
+) -> dict[str, str]:
     """Return the addresses that pods bring with them, each with its pod; find what is wrong with others."""
     given: dict[str, str] = {}
+    networks = [planned.network for planned in nodes]
     for draft, planned in placed:
         if not draft.address:
             continue
-        wrong = _wrong_address(draft.address, planned, given)
+        wrong = _wrong_address(draft, planned, given, networks)
         if wrong:
             findings.mistake(
                 draft.place("status", "podIP"),
@@ -170,18 +173,19 @@ def _given_addresses(placed: Sequence[tuple[PodDraft, PlannedNode]], findings: F
     return given
 
 
-def _wrong_address(address: str, planned: PlannedNode, given: dict[str, str]) -> str:
-    if not is_ipv4(address):
+def _wrong_address(
+    draft: PodDraft, planned: PlannedNode, given: dict[str, str], networks: Sequence[IPv4Network]
+) -> str:
+    if not is_ipv4(draft.address):
         return "is not an IPv4 address"
-    network = planned.network
-    if IPv4Address(address) not in network:
+    address, network = IPv4Address(draft.address), planned.network
+    if address in network:
+        if not FIRST_POD <= int(address) - int(network[0]) < network.num_addresses - 1:
+            return "is the network's, the gateway's or the broadcast address"
+    # Some network plugins (Calico's, a cloud's) have addresses of their own and leave podCIDR alone.
+    elif not draft.spec.node_name or any(address in other for other in networks):
         return f"is outside node {planned.node.name}'s pod CIDR {network}"
-    offset = int(IPv4Address(address)) - int(network.network_address)
-    if offset in CLIENTS:
-        return "is kept for the lab's own clients (.128-.191 of a node's pod CIDR)"
-    if not FIRST_POD <= offset < network.num_addresses - 1:
-        return "is the network's, the gateway's or the broadcast address"
-    return f"is pod {given[address]}'s address" if address in given else ""
+    return f"is pod {given[draft.address]}'s address" if draft.address in given else ""
 
 
 def _free(planned: PlannedNode, taken: frozenset[str]) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from labkit.proxy.nftables import NftablesPlan
 from labkit.proxy.sync import Proxier
 
+LONGEST_EXPIRY_S = 0.5
+_CONNECTIONS = Path("/proc/thread-self/net/ip_vs_conn")
 _RECENT = Path("/proc/thread-self/net/xt_recent")
 
 
@@ -24,3 +28,14 @@ def forget_affinity(proxier: Proxier) -> None:
         return
     for clients in _RECENT.iterdir():
         clients.write_text("/")
+
+
+def await_expiry(address: str, port: int) -> None:
+    """Wait until IPVS has ended the UDP connection from there; called in the namespace of the node.
+
+    With expire_nodest_conn Linux ends it a tick after its real server; without, the wait is for nothing.
+    """
+    start = f"UDP {int(IPv4Address(address)):08X} {port:04X} "
+    end = time.monotonic() + LONGEST_EXPIRY_S
+    while start in _CONNECTIONS.read_text() and time.monotonic() < end:
+        time.sleep(0.01)

@@ -79,7 +79,7 @@ SURVIVORS = (
     Survivor(
         "ipvs",
         r"BALANCER-SOURCE-IP 203\.0\.113\.18,|BALANCER-SOURCE-CIDR \S+172\.18\.0\.2(/32)?$",
-        "IPVS takes what the node sends in LOCAL_OUT; the stray packet that it leaves to the firewall in INPUT"
+        "IPVS takes what the node sends in LOCAL_OUT; the stray packet that it leaves to INPUT's firewall"
         " is masqueraded by then",
     ),
 )

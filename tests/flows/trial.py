@@ -59,7 +59,9 @@ def try_all(mode: Mode) -> Iterator[dict[str, str | bool]]:
     """Yield every mutant of node-1's plan with the row that it contradicts, or the reason why none."""
     with Scene(mode, PATIENCE) as scene:
         scene.program()
-        every = list(mutants(scene.proxiers["node-1"].plan))
+        plan = scene.proxiers["node-1"].plan
+        _require_silence(find_killer(scene, Mutant("nothing", "", plan)))
+        every = list(mutants(plan))
         for number, mutant in enumerate(every):
             if number % 20 == 0:
                 print(f"{mode}: {number} of {len(every)} mutants", file=sys.stderr, flush=True)  # noqa: T201
@@ -73,6 +75,14 @@ def try_all(mode: Mode) -> Iterator[dict[str, str | bool]]:
                 "equivalent": known is not None and known.equivalent,
             }
             time.sleep(FORGETTING_S)
+        program_mutant(scene, Mutant("nothing", "", plan))
+        _require_silence(find_killer(scene, Mutant("nothing", "", plan)))
+
+
+def _require_silence(contradicted: str) -> None:
+    # Else every mutant would seem killed by what is wrong without it.
+    if contradicted:
+        raise SystemExit(f"the whole plan itself contradicts {contradicted}")
 
 
 def main(mode: str, report: str) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
+from flows.memory import await_expiry
 from flows.scene import BEYOND, CLUSTER, NODES, POD_PORT, SERVICE_PORT, SERVICES, THERE
 
 if TYPE_CHECKING:
@@ -73,8 +75,9 @@ def _endpoint_gone(scene: Scene) -> Iterator[None]:
     there = f"{THERE.address}:{POD_PORT}"
     scene.acquaint("pod", "cluster", "UDP", "there")
     scene.acquaint("pod", "sticky", "TCP", "there")
-    scene.run("node-1", f"ipvsadm -d -u {datagrams} -r {there}")
     scene.run("node-1", f"ipvsadm -e -t {visits} -r {there} -m -w 0")
+    scene.run("node-1", f"ipvsadm -d -u {datagrams} -r {there}")
+    scene.namespace("node-1").run(partial(await_expiry, *scene.acquaintances["cluster", "UDP"]))
     try:
         yield
     finally:

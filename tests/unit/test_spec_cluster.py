@@ -158,14 +158,31 @@ def test_a_pod_keeps_its_node_and_its_address_whatever_comes_before_it() -> None
     }
 
 
-def test_pods_leave_the_gateway_and_the_clients_their_addresses() -> None:
-    spec = cluster(made("Node", "a"), workload("Deployment", "web", replicas=189))
+def test_pods_leave_the_gateway_its_address_and_take_the_clients_last() -> None:
+    spec = cluster(made("Node", "a"), workload("Deployment", "web", replicas=253))
     last = [int(p.address.rpartition(".")[2]) for p in spec.pods]
-    assert last == [*range(2, 128), *range(192, 255)]
+    assert last == [*range(2, 128), *range(192, 255), *range(128, 192)]
     larger = cluster(
         made("Node", "a", {"podCIDR": "10.7.0.0/16"}), workload("Deployment", "web", replicas=300)
     )
-    assert larger.pods[-1].address == "10.7.1.109"
+    assert larger.pods[-1].address == "10.7.1.45"
+
+
+@pytest.mark.parametrize(("prefix", "pods"), [(25, 125), (26, 61), (28, 13), (30, 1)])
+def test_a_small_pod_cidr_is_filled_to_the_last_address(prefix: int, pods: int) -> None:
+    node = made("Node", "a", {"podCIDR": f"10.7.3.128/{prefix}"})
+    spec = cluster(node, workload("Deployment", "web", replicas=pods))
+    assert sorted(int(p.address.rpartition(".")[2]) for p in spec.pods) == [*range(130, 130 + pods)]
+    assert spec.pod_cidr == f"10.7.3.128/{prefix}"
+
+
+def test_a_pod_whose_network_plugin_has_addresses_of_its_own_keeps_its_address() -> None:
+    spec = cluster(
+        made("Node", "a", {"podCIDR": "10.244.1.0/24"}),
+        made("Pod", "x", {"nodeName": "a", "containers": [{"name": "a"}]}, {"podIP": "192.168.7.20"}),
+        made("Pod", "y", {"nodeName": "a", "containers": [{"name": "a"}]}, {"podIP": "10.244.1.150"}),
+    )
+    assert [(p.node, p.address) for p in spec.pods] == [("a", "192.168.7.20"), ("a", "10.244.1.150")]
 
 
 def test_a_dump_keeps_the_pods_that_its_workloads_already_have() -> None:
