@@ -50,6 +50,18 @@ class Completed:
     stderr: str
     status: int
 
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended it, so that what it wrote is not its last word."""
+        return self.status < 0
+
+    @property
+    def complaint(self) -> str:
+        """What it says has gone wrong; where it says nothing, how it ended."""
+        ending = f"signal {-self.status} ended it" if self.killed else f"it ended with status {self.status}"
+        said = self.stderr.strip()
+        return f"{said}; {ending}" if said and self.killed else said or ending
+
 
 class Namespace:
     """A named network namespace. `Namespace.create` makes it, `close()` or the end of `with` removes it."""

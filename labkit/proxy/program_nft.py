@@ -56,7 +56,7 @@ def read_table(namespace: Namespace) -> HeldTable:
         return HeldTable({}, {}, {})
     done = namespace.command(["nft", "-j", "list", "table", "ip", TABLE])
     if done.status:
-        raise ProgramError(f"the table cannot be read: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the table cannot be read: {done.complaint}", where=namespace.name)
     rules: dict[str, int] = {}
     elements: dict[str, int] = {}
     sticky: dict[str, dict[str, int]] = {}
@@ -91,9 +91,14 @@ def send_statements(namespace: Namespace, statements: Sequence[Statement], unnum
     done = namespace.command(["nft", "-f", "-"], stdin=render_transaction(statements))
     if done.status == 0:
         return len(statements)
+    if done.killed:
+        raise ProgramError(
+            f"nft did not finish ({done.complaint}): its transaction is in force as a whole or not at all",
+            where=namespace.name,
+        )
     refused = _REFUSAL.search(done.stderr)
     if not refused:
-        raise ProgramError(_refused_because(done.stderr.strip()), where=namespace.name)
+        raise ProgramError(_refused_because(done.complaint), where=namespace.name)
     number = int(refused[1])
     raise ProgramError(
         _refused_because(refused[2]),
@@ -108,7 +113,7 @@ def delete_table(namespace: Namespace) -> int:
         return 0
     done = namespace.command(["nft", "delete", "table", "ip", TABLE])
     if done.status:
-        raise ProgramError(f"the table cannot be deleted: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the table cannot be deleted: {done.complaint}", where=namespace.name)
     return 1
 
 

@@ -50,12 +50,19 @@ def restore(namespace: Namespace, backend: Backend, text: str, held: Mapping[str
             return
         said = log.lines_about_rules()
     before = _undoing(text, held)
+    if done.killed:  # no line is at fault
+        _bring_back(namespace, backend, before)
+        raise ProgramError(
+            f"{backend.restore} did not finish ({done.complaint}): the rules from before are in force",
+            where=namespace.name,
+        )
     lines = text.splitlines()
     number = _failing_line(namespace, backend, lines, done, before)
     _bring_back(namespace, backend, before)
     words = [line for line in done.stderr.splitlines() if line and not line.startswith("Try `")]
     raise ProgramError(
-        "the guest refused a rule, the rules from before are in force: " + "; ".join((*words, *said)),
+        "the guest refused a rule, the rules from before are in force: "
+        + ("; ".join((*words, *said)) or done.complaint),
         where=f"{namespace.name}, line {number}: {lines[number - 1]}",
         todo="correct that rule, or what it names",
     )

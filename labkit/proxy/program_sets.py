@@ -35,7 +35,7 @@ def read_sets(namespace: Namespace) -> Members:
     """Return the members of those of kube-proxy's sets that are there, by name, as `ipset` prints them."""
     done = namespace.command(["ipset", "save"])
     if done.status:
-        raise ProgramError(f"the ipsets cannot be read: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the ipsets cannot be read: {done.complaint}", where=namespace.name)
     found: dict[str, set[str]] = {}
     for line in done.stdout.splitlines():
         verb, name, *words = line.split()
@@ -112,4 +112,4 @@ def _restore(namespace: Namespace, lines: Sequence[str]) -> None:
         return
     done = namespace.command(["ipset", "restore"], stdin="".join(f"{line}\n" for line in lines))
     if done.status:
-        raise ProgramError(f"the guest refused an ipset: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the guest refused an ipset: {done.complaint}", where=namespace.name)

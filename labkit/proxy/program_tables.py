@@ -27,7 +27,7 @@ def find_backend(namespace: Namespace) -> Backend:
             continue
         if done.status == 0:
             return backend
-        words = words or done.stderr.strip()
+        words = words or done.complaint
     raise CapabilityError(f"iptables does not work here: {words}", where=namespace.name, todo="labkit doctor")
 
 
@@ -35,7 +35,7 @@ def read_tables(namespace: Namespace, backend: Backend) -> dict[str, CountedTabl
     """Return the namespace's tables with their counters; one that nobody has used yet is not there."""
     done = namespace.command([backend.save, "-c"])
     if done.status:
-        raise ProgramError(f"the tables cannot be read: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the tables cannot be read: {done.complaint}", where=namespace.name)
     return parse_save(done.stdout)
 
 

@@ -123,7 +123,7 @@ def _server(server: VirtualServer) -> Part:
 def _nftables(namespace: Namespace) -> State:
     done = namespace.command(["nft", "list", "table", "ip", TABLE])
     if done.status:
-        raise ProgramError(f"the table cannot be read: {done.stderr.strip()}", where=namespace.name)
+        raise ProgramError(f"the table cannot be read: {done.complaint}", where=namespace.name)
     return {
         f"nftables {kind} {name}": _nft_part(kind, body) for kind, name, body in _BLOCK.findall(done.stdout)
     }

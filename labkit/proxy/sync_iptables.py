@@ -119,7 +119,7 @@ class IptablesWriter:
             # Tables are committed one by one: the filter table may have changed already.
             write_restore(self._namespace, self._backend, undoing.text)
             raise ProgramError(
-                f"the guest refused the changed chains: {done.stderr.strip()}", where=self._namespace.name
+                f"the guest refused the changed chains: {done.complaint}", where=self._namespace.name
             )
 
 

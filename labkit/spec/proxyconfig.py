@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 KIND = "KubeProxyConfiguration"
+FIXED_GATES = {
+    "LoadBalancerIPMode": True,
+    "TopologyAwareHints": True,
+    "ServiceTrafficDistribution": False,
+    "AllAlpha": False,
+    "AllBeta": True,
+}
+"""The feature gates of v1.30 that decide about rules, and their defaults. Of others nothing here depends."""
 Mode = Literal["", "iptables", "ipvs", "nftables"]
 DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 
@@ -182,7 +190,7 @@ class _Configuration(_Block):
     detect_local_mode: DetectLocalMode = ""
     detect_local: _DetectLocal = _DetectLocal()
     conntrack: _Conntrack = _Conntrack()
-    feature_gates: Unread = None
+    feature_gates: dict[str, bool] | None = None
     client_connection: Unread = None
     logging: Unread = None
     healthz_bind_address: Unread = None
@@ -246,7 +254,18 @@ def _suggestion(path: tuple[str | int, ...]) -> str:
     return f"did you mean {meant}?" if meant else "remove it"
 
 
+def _check_gates(made: _Configuration, document: Document, findings: Findings) -> None:
+    for gate, wanted in (made.feature_gates or {}).items():
+        if FIXED_GATES.get(gate, wanted) != wanted:
+            findings.mistake(
+                document.place("featureGates", gate),
+                f"{gate} would change the rules, which the lab has with kube-proxy 1.30's default",
+                f"leave it {str(FIXED_GATES[gate]).lower()}",
+            )
+
+
 def _check(made: _Configuration, document: Document, findings: Findings) -> None:
+    _check_gates(made, document, findings)
     for name, block in (("iptables", made.iptables), ("ipvs", made.ipvs), ("nftables", made.nftables)):
         if block.min_sync_period > block.sync_period:
             findings.mistake(

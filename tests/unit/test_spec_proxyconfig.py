@@ -117,3 +117,17 @@ def test_another_object_is_refused() -> None:
     assert said[0].startswith("c:1:13: apiVersion cannot be 'v1' (")
     assert mistakes("3\n") == ["c:1:1: a KubeProxyConfiguration is a mapping, not 3"]
     assert mistakes("") == ["c: nothing in it (write at least one Kubernetes object)"]
+
+
+def test_feature_gates_that_would_change_rules_are_refused_by_name() -> None:
+    gates = "featureGates:\n  NFTablesProxyMode: true\n  LoadBalancerIPMode: false\n  AllAlpha: true\n"
+    would = "would change the rules, which the lab has with kube-proxy 1.30's default"
+    assert mistakes(HEAD + gates) == [
+        f"c:5:23: LoadBalancerIPMode {would} (leave it true)",
+        f"c:6:13: AllAlpha {would} (leave it false)",
+    ]
+    assert mistakes(HEAD + "featureGates:\n  Other: maybe\n") == [
+        "c:4:10: featureGates.Other must be true or false, not 'maybe'"
+    ]
+    harmless = "featureGates: {NFTablesProxyMode: true, ServiceTrafficDistribution: false}\n"
+    assert read(harmless) == read("featureGates: null\n") == ProxyConfig()
