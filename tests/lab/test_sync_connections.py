@@ -105,7 +105,11 @@ def test_a_udp_client_is_sent_to_another_pod_when_its_own_is_gone(network, proxi
         assert {asked(near, pods) for _ in range(4)} == {own}
         left = tuple(one for one in ENDPOINTS if one.address != own)
         slices = (CLUSTER.slices[0], slice_of(*left, name="dns", port="dns", protocol="UDP"))
-        assert proxier.sync(replace(CLUSTER, slices=slices)).stale_flows >= 1
+        report = proxier.sync(replace(CLUSTER, slices=slices))
+        # In IPVS mode Linux itself ends the flow, a tick after its real server has gone (expire_nodest_conn):
+        # sometimes before kube-proxy gets to it.
+        assert report.stale_flows >= 1 or mode == "ipvs"
+        assert own not in {flow.endpoint for flow in read_flows(proxier.namespace)}
         assert asked(near, pods, attempts=3) == left[0].address
 
 
