@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from labkit.spec.documents import Findings, Text, read_texts
+from labkit.spec.endpointobjects import Endpoints
 from labkit.spec.endpoints import plan_slices
 from labkit.spec.ingresses import plan_ingresses
 from labkit.spec.ingressobjects import Ingress
 from labkit.spec.manifest import Item, read_objects, shipped_lab
+from labkit.spec.mirroring import mirror_endpoints
 from labkit.spec.model import ClusterSpec
 from labkit.spec.nodes import plan_nodes, pod_cidr_of
 from labkit.spec.objects import EndpointSlice, Node, Object, Service
@@ -77,6 +79,7 @@ def plan_cluster(items: Sequence[Item[Object]], findings: Findings) -> ClusterSp
         _of_kind(items, Service), [planned.node for planned in nodes], findings
     )
     slices = plan_slices(_of_kind(items, EndpointSlice), services, pods, findings)
+    slices += mirror_endpoints(_of_kind(items, Endpoints), services, slices, findings)
     ingresses = plan_ingresses(_of_kind(items, Ingress), services, findings)
     return ClusterSpec(
         nodes=tuple(planned.node for planned in nodes),

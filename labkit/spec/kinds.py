@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.spec.endpointobjects import Endpoints
 from labkit.spec.ingressobjects import Ingress
 from labkit.spec.objects import (
     DaemonSet,
@@ -17,5 +18,8 @@ from labkit.spec.objects import (
 
 KINDS: dict[str, type[Object]] = {
     kind.__name__: kind
-    for kind in (Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, Service, EndpointSlice, Ingress)
+    for kind in (
+        *(Node, Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet),
+        *(Service, EndpointSlice, Endpoints, Ingress),
+    )
 }
