@@ -19,8 +19,9 @@ from flows.round import Patience
 from flows.rows import Row
 from flows.survivors import survivor_for
 from flows.table import ROWS
-from flows.weathers import WEATHERS
+from flows.weathers import NOTHING_MARKED_LEAVES, WEATHERS
 
+from labkit.guest.probe import takes_nftables
 from labkit.proxy.plans import Mode, known_mode
 from labkit.proxy.program import apply_plan
 
@@ -51,6 +52,8 @@ def _occasions(mode: Mode, service: str) -> Iterator[tuple[str, list[Row]]]:
     if service:
         yield "", [row for row in usual if not row.weather and row.service == service]
     for weather in WEATHERS:
+        if weather == NOTHING_MARKED_LEAVES and not takes_nftables():
+            continue
         if rows := [row for row in usual if row.weather == weather]:
             yield weather, rows
 
