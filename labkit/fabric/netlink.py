@@ -138,7 +138,7 @@ class RouteSocket:
         """Yield (kind, flags, sequence, body) of each reply, up to the one to message `last`."""
         sequence = 0
         while sequence != last:
-            for kind, flags, sequence, body in _split(self._socket.recv(RECEIVE_BYTES)):
+            for kind, flags, sequence, body in split_messages(self._socket.recv(RECEIVE_BYTES)):
                 yield kind, flags, sequence, body
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
@@ -149,7 +149,7 @@ class RouteSocket:
         self._socket.send(_header.pack(length, kind, flags, self._sequence, 0) + body)
         found: list[bytes] = []
         while True:
-            for reply, _, sequence, content in _split(self._socket.recv(RECEIVE_BYTES)):
+            for reply, _, sequence, content in split_messages(self._socket.recv(RECEIVE_BYTES)):
                 if sequence != self._sequence:
                     self._heard = True
                     continue
@@ -182,17 +182,23 @@ class NetfilterSocket(RouteSocket):
     _protocol = NETLINK_NETFILTER
 
 
+def pack_message(message: Message, flags: int, sequence: int) -> bytes:
+    """Return the bytes of one message; `flags` are all that it has."""
+    length = _header.size + len(message.body)
+    head = _header.pack(length, message.kind, flags, sequence, 0)
+    return head + message.body + bytes(-len(message.body) % 4)
+
+
 def packed(chunk: Sequence[Message], first: int) -> Iterator[bytes]:
     """Yield the bytes of messages to send at once, numbered from `first`; the last asks for an answer."""
     last = first + len(chunk) - 1
     for sequence, message in enumerate(chunk, first):
         flags = message.flags | (NLM_F_REQUEST | NLM_F_ACK if sequence == last else NLM_F_REQUEST)
-        yield _header.pack(_header.size + len(message.body), message.kind, flags, sequence, 0)
-        yield message.body
-        yield bytes(-len(message.body) % 4)
+        yield pack_message(message, flags, sequence)
 
 
-def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+def split_messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield (kind, flags, sequence, body) of each message in what was received."""
     offset = 0
     while offset < len(data):
         length, kind, flags, sequence, _ = _header.unpack_from(data, offset)

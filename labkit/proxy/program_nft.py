@@ -98,10 +98,10 @@ def send_statements(namespace: Namespace, statements: Sequence[Statement], unnum
         )
     refused = _REFUSAL.search(done.stderr)
     if not refused:
-        raise ProgramError(_refused_because(done.complaint), where=namespace.name)
+        raise ProgramError(refused_because(done.complaint), where=namespace.name)
     number = int(refused[1])
     raise ProgramError(
-        _refused_because(refused[2]),
+        refused_because(refused[2]),
         where=f"{namespace.name}, line {number - unnumbered}: {statements[number - 1].line}",
         todo="correct that rule, or what it names; `labkit doctor` tells what this Linux has",
     )
@@ -117,7 +117,8 @@ def delete_table(namespace: Namespace) -> int:
     return 1
 
 
-def _refused_because(words: str) -> str:
+def refused_because(words: str) -> str:
+    """Return the sentence that the guest refused a transaction, for the reason that `words` give."""
     return f"the guest refused the nftables rules, those from before are in force: {words}"
 
 
