@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from labkit.fabric.namespace import Namespace
@@ -62,10 +64,14 @@ CHANGES = (
 
 
 def held(namespace):
-    """Return the table in nft's words, and its expressions as the kernel holds them."""
+    """Return the table in nft's words, its expressions as the kernel holds them, and its sets' elements.
+
+    The kernel hands out elements in the order of a hash with a seed of its own.
+    """
     done = namespace.command(["nft", "--debug=netlink", "list", "table", "ip", "kube-proxy"])
     assert done.status == 0, done.stderr
-    return done.stdout
+    elements = re.findall(r"element (.*?)(?=\telement|\n)", done.stdout)
+    return re.sub(r"\telement .*", "", done.stdout), sorted(elements)
 
 
 def committed(namespace, statements):
