@@ -17,7 +17,7 @@ from labkit.proxy.extension import Extension
 from labkit.proxy.ipvs_netlink import IpvsSocket
 from labkit.proxy.plans import plan_node
 from labkit.proxy.program import available_modes
-from labkit.proxy.program_device import read_node_addresses
+from labkit.proxy.program_device import has_device, read_node_addresses
 from labkit.proxy.sync import Proxier
 from labkit.proxy.tracking import ClusterChanges
 from labkit.spec.model import ServicePort
@@ -65,6 +65,24 @@ def test_a_partial_sync_ends_where_a_full_one_does(mode, first, second, config):
         assert node_state(node, proxier.backend) == from_nothing(mode, config, second)
         again = proxier.sync(second)
         assert (again.scope, again.changes) == ("partial", 0)
+
+
+@every_mode
+@slow_but_few
+@given(clusters(), configs)
+def test_cleanup_returns_the_node_to_what_it_was(mode, spec, config):
+    with Namespace.create("node-1") as node:
+        proxier = Proxier(node, NODE.name, mode, config)
+        save = [proxier.backend.save]
+        append = f"iptables-{proxier.backend.name} -A FORWARD -s 192.0.2.9 -j DROP"
+        assert node.command(append.split()).status == 0
+        before = node_state(node, proxier.backend)
+        proxier.sync(spec)
+        assert node_state(node, proxier.backend) != before
+        proxier.cleanup()
+        assert node_state(node, proxier.backend) == before
+        assert "KUBE" not in node.command(save).stdout  # chains without rules, which no state names
+        assert not has_device(node)
 
 
 @every_mode
