@@ -17,6 +17,8 @@ GROUPS: Mapping[str, str] = {
     "sending": "labkit.bench.sending",
     "forwarding": "labkit.bench.forwarding",
     "building": "labkit.bench.building",
+    "programming": "labkit.bench.programming",
+    "changing": "labkit.bench.changing",
 }
 
 
