@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.bench.benchmark import Benchmark, Contenders, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from labkit.experiments.programmed import ProgrammedNode
     from labkit.measure.scaling import ScalingMode
 
 _FLOWS = 400
@@ -22,38 +24,51 @@ _LEAST_UNEXPLAINED = 1e-6  # a row needs a figure above zero
 def _first_packet() -> Iterator[Contenders]:
     """Yield the modes at 10,000 Services, and as the limit IPVS with one: nothing to search.
 
-    The names of a network's namespaces are fixed: one stands at a time, each measurement builds its own.
+    All are measured on one node, which is programmed for each in its turn: network, pods and client are the
+    same, and so is what the machine does meanwhile.
     """
-    yield Contenders(
-        lambda: _delay_us("ipvs", _MANY),
-        lambda: _delay_us("ipvs", 1),
-        {
-            "iptables-legacy": lambda: _delay_us("iptables-legacy", _MANY),
-            "nftables": lambda: _delay_us("nftables", _MANY),
-        },
-    )
+    with _node() as node:
+        yield Contenders(
+            partial(_delay_us, node, "ipvs", _MANY),
+            partial(_delay_us, node, "ipvs", 1),
+            {
+                "iptables-legacy": partial(_delay_us, node, "iptables-legacy", _MANY),
+                "nftables": partial(_delay_us, node, "nftables", _MANY),
+                "IPVS, 10,000 Services, one address bound": partial(_without_addresses_us, node),
+            },
+        )
 
 
 @contextmanager
 def _straight() -> Iterator[Contenders]:
-    yield Contenders(lambda: _unexplained("iptables-legacy", _SIZES))
+    with _node() as node:
+        yield Contenders(partial(_unexplained, node, "iptables-legacy"))
 
 
-def _delay_us(mode: ScalingMode, services: int) -> float:
-    """Return p05 of the first-packet delay through the last Service, in microseconds."""
+@contextmanager
+def _node() -> Iterator[ProgrammedNode]:
     from labkit.experiments.programmed import ProgrammedNode
 
-    with ProgrammedNode(mode, services, endpoints=2) as node:
-        node.program()
-        node.measure("last", _FLOWS // 4, seed=1)
-        return node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value
+    with ProgrammedNode("iptables-legacy", 1, endpoints=2) as node:
+        yield node
 
 
-def _unexplained(mode: ScalingMode, sizes: Sequence[int]) -> float:
-    """Return 1 - R squared of the line through the delays at `sizes`."""
+def _delay_us(node: ProgrammedNode, mode: ScalingMode, services: int) -> float:
+    """Return p05 of the first-packet delay through the last Service, in microseconds."""
+    node.become(mode, services)
+    return _last_us(node)
+
+
+def _last_us(node: ProgrammedNode) -> float:
+    node.measure("last", _FLOWS // 4, seed=1)
+    return node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value
+
+
+def _unexplained(node: ProgrammedNode, mode: ScalingMode) -> float:
+    """Return 1 - R squared of the line through the delays at all sizes."""
     from labkit.measure.slope import fit_line
 
-    line = fit_line([(size, _delay_us(mode, size)) for size in sizes])
+    line = fit_line([(size, _delay_us(node, mode, size)) for size in _SIZES])
     return max(1 - line.r_squared, _LEAST_UNEXPLAINED)
 
 
