@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 GROUPS: Mapping[str, str] = {
     "guest": "labkit.bench.guest",
     "sending": "labkit.bench.sending",
+    "measuring": "labkit.bench.measuring",
     "forwarding": "labkit.bench.forwarding",
     "building": "labkit.bench.building",
     "programming": "labkit.bench.programming",
