@@ -1,7 +1,8 @@
-"""Sending: frames through a Service beside Scapy's own ways, with every arrival counted."""
+"""Sending: frames through a Service beside Scapy's own ways, each arrival counted; connections beside wrk."""
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from labkit.proxy.plans import Mode
 
 _FLOWS, _FEW = 20_000, 1_000
-_SENDP = "sendp of a prebuilt list"
+_CONNECTIONS, _AT_ONCE = 2000, 32
+_SENDP, _WRK = "sendp of a prebuilt list", "wrk, a connection for each request, none timed"
+_REQUESTS_A_SECOND = re.compile(r"Requests/sec: +([0-9.]+)")
 
 
 @contextmanager
@@ -134,6 +137,44 @@ def _send_constant(interface: str, frames: list[bytes]) -> Callable[[], object]:
     return lambda: [sender.send(min(FRAMES_PER_CALL, flows - n)) for n in range(0, flows, FRAMES_PER_CALL)]
 
 
+@contextmanager
+def _connections() -> Iterator[Contenders]:
+    from labkit.bench.scene import Scene
+    from labkit.traffic.backend import build_backends, plan_pod_ports
+
+    with Scene("ipvs") as scene:
+        pods = [(ports, scene.network.pod(ports.pod)) for ports in plan_pod_ports(scene.cluster)]
+        with build_backends(pods):
+            yield Contenders(partial(_connect, scene), peers={_WRK: partial(_connect_with_wrk, scene)})
+
+
+def _connect(scene: Scene) -> float:
+    """Return how many connections a second our client opens, asks through, and closes."""
+    from labkit.traffic.flows import send_flows
+    from labkit.traffic.workload import Workload, plan_flows
+
+    workload = Workload(connections=_CONNECTIONS, concurrency=_AT_ONCE)
+    plans = plan_flows(workload, 1, scene.plan.clients["client"].addresses)
+    begun = time.monotonic()
+    outcomes = send_flows(scene.network.client("client"), scene.service.target, workload, plans)
+    seconds = time.monotonic() - begun
+    if failed := sum(outcome.error is not None for outcome in outcomes):
+        raise GuestError(f"{failed} of {_CONNECTIONS} connections failed")
+    return _CONNECTIONS / seconds
+
+
+def _connect_with_wrk(scene: Scene) -> float:
+    """Return the requests a second that wrk makes with a connection for each, from one thread."""
+    target = scene.service.target
+    argv = ["wrk", "--threads", "1", "--connections", str(_AT_ONCE), "--duration", "2s"]
+    argv += ["--header", "Connection: close", f"http://{target.address}:{target.port}/"]
+    done = scene.network.client("client").command(argv)
+    found = _REQUESTS_A_SECOND.search(done.stdout)
+    if done.status or not found:
+        raise GuestError("wrk failed", where=(done.stderr or done.stdout).strip())
+    return float(found[1])
+
+
 _CONTENDERS = {"iptables": _iptables, "ipvs": _ipvs, "nftables": _nftables}
 
 
@@ -153,4 +194,15 @@ def _row(mode: str, place: Place) -> Benchmark:
     )
 
 
-BENCHMARKS = (*(_row(mode, "guest") for mode in _CONTENDERS), _row("iptables", "host"))
+BENCHMARKS = (
+    *(_row(mode, "guest") for mode in _CONTENDERS),
+    _row("iptables", "host"),
+    Benchmark(
+        name="connections",
+        work=f"{_CONNECTIONS:,} TCP connections through a Service, {_AT_ONCE} at once, each timed, IPVS",
+        unit="1/s",
+        better="higher",
+        contenders=_connections,
+        place="guest",
+    ),
+)
