@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labkit.experiments.programmed import ProgrammedNode
     from labkit.measure.scaling import ScalingMode
 
-_FLOWS = 400
+_FLOWS, _TIMES = 400, 3
 _MANY = 10_000
 _SIZES = (1, 2500, 5000, 7500, 10_000)
 _LEAST_UNEXPLAINED = 1e-6  # a row needs a figure above zero
@@ -59,8 +59,11 @@ def _delay_us(node: ProgrammedNode, mode: ScalingMode, services: int) -> float:
 
 
 def _last_us(node: ProgrammedNode) -> float:
+    """Return the least of some p05s: what else the machine does makes delays longer, never shorter."""
     node.measure("last", _FLOWS // 4, seed=1)
-    return node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value
+    return min(
+        node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value for _ in range(_TIMES)
+    )
 
 
 def _unexplained(node: ProgrammedNode, mode: ScalingMode) -> float:
@@ -97,7 +100,7 @@ BENCHMARKS = (
         contenders=_straight,
         targets=(Target("ours", "<=", 0.02),),
         place="guest",
-        rounds=3,
+        rounds=2,
         warm_ups=0,
     ),
 )
