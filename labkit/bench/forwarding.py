@@ -61,9 +61,7 @@ def _delay_us(node: ProgrammedNode, mode: ScalingMode, services: int) -> float:
 def _last_us(node: ProgrammedNode) -> float:
     """Return the least of some p05s: what else the machine does makes delays longer, never shorter."""
     node.measure("last", _FLOWS // 4, seed=1)
-    return min(
-        node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value for _ in range(_TIMES)
-    )
+    return min(node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value for _ in range(_TIMES))
 
 
 def _unexplained(node: ProgrammedNode, mode: ScalingMode) -> float:
