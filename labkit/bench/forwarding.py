@@ -11,7 +11,6 @@ from labkit.bench.benchmark import Benchmark, Contenders, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labkit.experiments.programmed import ProgrammedNode
     from labkit.measure.scaling import ScalingMode
 
 _FLOWS, _TIMES = 400, 3
@@ -24,51 +23,43 @@ _LEAST_UNEXPLAINED = 1e-6  # a row needs a figure above zero
 def _first_packet() -> Iterator[Contenders]:
     """Yield the modes at 10,000 Services, and as the limit IPVS with one: nothing to search.
 
-    All are measured on one node, which is programmed for each in its turn: network, pods and client are the
-    same, and so is what the machine does meanwhile.
+    The names of a network's namespaces are fixed: one stands at a time, each measurement builds its own. One
+    node for all would be slow: IPVS searches the real servers that were removed for each that is added.
     """
-    with _node() as node:
-        yield Contenders(
-            partial(_delay_us, node, "ipvs", _MANY),
-            partial(_delay_us, node, "ipvs", 1),
-            {
-                "iptables-legacy": partial(_delay_us, node, "iptables-legacy", _MANY),
-                "nftables": partial(_delay_us, node, "nftables", _MANY),
-            },
-        )
+    yield Contenders(
+        partial(_delay_us, "ipvs", _MANY),
+        partial(_delay_us, "ipvs", 1),
+        {
+            "iptables-legacy": partial(_delay_us, "iptables-legacy", _MANY),
+            "nftables": partial(_delay_us, "nftables", _MANY),
+        },
+    )
 
 
 @contextmanager
 def _straight() -> Iterator[Contenders]:
-    with _node() as node:
-        yield Contenders(partial(_unexplained, node, "iptables-legacy"))
+    yield Contenders(partial(_unexplained, "iptables-legacy"))
 
 
-@contextmanager
-def _node() -> Iterator[ProgrammedNode]:
+def _delay_us(mode: ScalingMode, services: int) -> float:
+    """Return the first-packet delay through the last Service in microseconds: the least of some p05s.
+
+    What else the machine does makes delays longer, never shorter.
+    """
     from labkit.experiments.programmed import ProgrammedNode
 
-    with ProgrammedNode("iptables-legacy", 1, endpoints=2) as node:
-        yield node
+    with ProgrammedNode(mode, services, endpoints=2) as node:
+        node.program()
+        node.measure("last", _FLOWS // 4, seed=1)
+        runs = [node.measure("last", _FLOWS, seed=1) for _ in range(_TIMES)]
+    return min(run.latency_us["forward"]["p05"].value for run in runs)
 
 
-def _delay_us(node: ProgrammedNode, mode: ScalingMode, services: int) -> float:
-    """Return p05 of the first-packet delay through the last Service, in microseconds."""
-    node.become(mode, services)
-    return _last_us(node)
-
-
-def _last_us(node: ProgrammedNode) -> float:
-    """Return the least of some p05s: what else the machine does makes delays longer, never shorter."""
-    node.measure("last", _FLOWS // 4, seed=1)
-    return min(node.measure("last", _FLOWS, seed=1).latency_us["forward"]["p05"].value for _ in range(_TIMES))
-
-
-def _unexplained(node: ProgrammedNode, mode: ScalingMode) -> float:
+def _unexplained(mode: ScalingMode) -> float:
     """Return 1 - R squared of the line through the delays at all sizes."""
     from labkit.measure.slope import fit_line
 
-    line = fit_line([(size, _delay_us(node, mode, size)) for size in _SIZES])
+    line = fit_line([(size, _delay_us(mode, size)) for size in _SIZES])
     return max(1 - line.r_squared, _LEAST_UNEXPLAINED)
 
 

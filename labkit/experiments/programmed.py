@@ -76,14 +76,6 @@ class ProgrammedNode:
         )
         return SyncTimes(program_s, removed, added)
 
-    def become(self, mode: ScalingMode, services: int) -> None:
-        """Program the same node, with the same pods, for so many Services in a mode of its own iptables."""
-        self._mode, _ = _MODES[mode]
-        require_mode(self._mode)
-        self._cluster = plan_many_services(services, len(self._cluster.pods))
-        self._proxier.mode = self._mode
-        self._proxier.sync(self._cluster)
-
     def measure(self, place: PlaceName, flows: int, seed: int) -> RunResult:
         """Send `flows` connections, one after the other, to the first, the middle or the last Service."""
         services = self._cluster.services
