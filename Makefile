@@ -21,7 +21,7 @@ LAB_PACKAGES := python3-venv iptables nftables ipset ipvsadm iproute2 conntrack 
 # What the tests need beside it: Debian's own guest, a browser, and libseccomp for the sandbox.
 TEST_PACKAGES := user-mode-linux chromium chromium-driver libseccomp2
 # Who the benchmarks compare with, beside what the lab needs.
-BENCH_PACKAGES := mininet bridge-utils
+BENCH_PACKAGES := mininet bridge-utils wrk
 # What makes another Debian to try labkit in.
 ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.

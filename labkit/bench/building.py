@@ -9,7 +9,7 @@ from labkit.bench.benchmark import Benchmark, Contenders, Target
 from labkit.bench.stopwatch import wall_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from labkit.bench.benchmark import Measure, Place
@@ -29,7 +29,7 @@ def _topology_of_100() -> AbstractContextManager[Contenders]:
 @contextmanager
 def _topology(pods: int) -> Iterator[Contenders]:
     from labkit.bench.buildpeers import build_with_ip, build_with_mininet, build_with_pyroute2
-    from labkit.bench.dismantling import dismantled_between
+    from labkit.bench.dismantling import dismantled_between, then
     from labkit.bench.networks import pods_network
     from labkit.bench.rawbuild import RawBuild
     from labkit.fabric.namespace import Namespace
@@ -43,22 +43,10 @@ def _topology(pods: int) -> Iterator[Contenders]:
             _MININET: lambda: build_with_mininet(pods, apart),
         }
         yield Contenders(
-            _then(wait, lambda: _build(plan)),
-            _then(wait, raw.build_s),
-            {name: _then(wait, peer) for name, peer in peers.items()},
+            then(wait, lambda: _build(plan)),
+            then(wait, raw.build_s),
+            {name: then(wait, peer) for name, peer in peers.items()},
         )
-
-
-def _then(wait: Callable[[], None], measure: Measure) -> Measure:
-    """Return a measure after which nothing of its work is left to be taken apart."""
-
-    def measured() -> float:
-        try:
-            return measure()
-        finally:
-            wait()
-
-    return measured
 
 
 def _build(plan: AddressPlan) -> float:

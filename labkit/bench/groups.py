@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 GROUPS: Mapping[str, str] = {
     "guest": "labkit.bench.guest",
     "sending": "labkit.bench.sending",
+    "measuring": "labkit.bench.measuring",
     "forwarding": "labkit.bench.forwarding",
     "building": "labkit.bench.building",
+    "programming": "labkit.bench.programming",
+    "changing": "labkit.bench.changing",
 }
 
 

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit.bench.rawsend import send_batch
 from labkit.bench.stopwatch import wall_s
 from labkit.errors import GuestError
 from labkit.fabric import syscalls
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _DESCRIPTOR = 0x7A7A0000  # stands for a namespace's descriptor until that is known
 _u32 = struct.Struct("=I")
-_ANSWER_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,9 @@ class _Built:
                 batch = bytearray(place.links)
                 for offset, inner in place.holes:
                     _u32.pack_into(batch, offset, self.descriptors[inner])
-                _send(self.sockets[name], batch)
+                send_batch(self.sockets[name], batch)
         for name, place in self.places.items():
-            _send(self.sockets[name], place.configuration)
+            send_batch(self.sockets[name], place.configuration)
 
     def close(self) -> None:
         for one in self.sockets.values():
@@ -118,10 +118,3 @@ def _prepare(plan: NamespacePlan, network: AddressPlan) -> _Place:
 
 def _packed(messages: Sequence[Message]) -> bytes:
     return b"".join(packed(messages, 1)) if messages else b""
-
-
-def _send(route: socket.socket, batch: bytes | bytearray) -> None:
-    route.send(batch)
-    answer = route.recv(_ANSWER_BYTES)
-    if _u32.unpack_from(answer, 16)[0]:
-        raise OSError(-struct.unpack_from("=i", answer, 16)[0], "a message was refused")

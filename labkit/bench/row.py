@@ -27,8 +27,8 @@ class Row:
 
     `of_limit` is how many times the limit ours is (1: the limit itself), `ahead_of` how many times better
     than a peer (above 1: ours is better), both between medians; `of_limit_spread` is the least and the most
-    of the rounds' own ratios. `missing` names the limit or the peers that could not be measured here, and
-    why.
+    of the rounds' own ratios, `of_limit_interval` the 95 % bootstrap interval of `of_limit` (none of fewer
+    than five rounds). `missing` names the limit or the peers that could not be measured here, and why.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Row:
     rounds: int
     spread: tuple[float, ...]
     of_limit_spread: tuple[float, ...]
+    of_limit_interval: tuple[float, ...]
     limit_is: str
     missing: Mapping[str, str]
     targets: tuple[Verdict, ...]

@@ -47,15 +47,19 @@ def number(value: float) -> str:
 
 
 def _lines(row: Row) -> Iterator[tuple[str, ...]]:
-    least, most = row.spread
-    rounds = f"{row.rounds} round{'s' if row.rounds != 1 else ''}, {number(least)} to {number(most)}"
+    rounds = f"{row.rounds} round{'s' if row.rounds != 1 else ''}, {_range(row.spread)}"
     yield (row.name, row.work, f"{number(row.ours)} {row.unit}", rounds)
     if row.limit is not None and row.of_limit is not None:
-        least, most = row.of_limit_spread
-        ratio = f"{number(row.of_limit)} times the limit ({number(least)} to {number(most)})"
+        ratio = f"{number(row.of_limit)} times the limit ({_range(row.of_limit_spread)}"
+        ratio += f"; 95 %: {_range(row.of_limit_interval)})" if row.of_limit_interval else ")"
         yield ("", f"limit: {row.limit_is}", f"{number(row.limit)} {row.unit}", ratio)
     for peer, value in row.peers.items():
         yield ("", f"peer: {peer}", f"{number(value)} {row.unit}", _compared(row.ahead_of[peer]))
+
+
+def _range(ends: tuple[float, ...]) -> str:
+    least, most = ends
+    return f"{number(least)} to {number(most)}"
 
 
 def _compared(ahead: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ def bench(
 ) -> None:
     """Measure ours, its peers and the limit in turn, several rounds, and print the medians and their ratios.
 
-    An interrupt ends it; what was measured by then is printed.
+    An interrupt or SIGTERM ends it; what was measured by then is printed.
     """
     from labkit.bench.groups import choose, load_groups
     from labkit.bench.row import rows_to_json
@@ -73,6 +74,7 @@ def _measure(
     """Return the rows, the failures, and whether it was interrupted."""
     from labkit.bench.run import run_benchmarks
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # rows on the host have namespaces to remove
     outcomes: list[Row | LabError] = []
     interrupted = False
     with progress_display("labkit bench") as on_progress:

@@ -19,6 +19,10 @@ __all__ = ["open_serial_line", "power_off", "set_up_lab", "set_up_namespaces", "
 HOSTNAME = "lab"
 _CONNTRACK_MAX = "/proc/sys/net/netfilter/nf_conntrack_max"
 _CONNTRACK_MIN = 131072  # kube-proxy's conntrack.min; the guest's own 4,096 fill up in a dozen measurements
+_CONNTRACK_BUCKETS = "/proc/sys/net/netfilter/nf_conntrack_buckets"
+# kube-proxy's, too (v1.30, cmd/kube-proxy/app/conntrack.go): a chain that is full refuses new flows long
+# before the table is. 256 kB of memory.
+_FLOWS_PER_BUCKET = 4
 _MODULE_ROOT = "/run/labkit/modules"
 _MODPROBE = "/run/labkit/modprobe"
 _MODPROBE_SETTING = "/proc/sys/kernel/modprobe"
@@ -48,6 +52,7 @@ def set_up_uml(modules: str) -> None:
     if modules and os.path.exists(_MODPROBE_SETTING):  # a Linux that loads modules
         _set_up_modprobe(modules)
     try:
+        _write(_CONNTRACK_BUCKETS, f"{_CONNTRACK_MIN // _FLOWS_PER_BUCKET}\n")
         _write(_CONNTRACK_MAX, f"{_CONNTRACK_MIN}\n")
     except OSError:
         return  # a Linux without conntrack still runs commands

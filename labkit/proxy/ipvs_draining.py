@@ -40,6 +40,9 @@ def plan_draining(
     left = dict(waiting)
     made: list[Change] = []
     for change in changes:
+        if not left and change.command is not Command.DEL_DEST:
+            made.append(change)
+            continue
         if change.real is None:
             if change.command is Command.DEL_SERVICE:
                 left = {key: one for key, one in left.items() if key[0] != change.server.key}

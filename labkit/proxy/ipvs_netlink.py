@@ -24,7 +24,7 @@ from labkit.proxy.ipvs_messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from labkit.proxy.ipvs import IpvsTimeouts, VirtualServer
     from labkit.proxy.ipvs_messages import CountedReal
@@ -34,6 +34,7 @@ ANSWER_BYTES = 256 * 1024
 _GENERIC, _CAP_ACK = 16, 10
 _MESSAGE = struct.Struct("=IHHII")
 _GENERIC_HEAD = struct.Struct("=BBH")
+_HEADS = struct.Struct("=IHHIIBBH")  # both
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
 _CONTROLLER, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 0x10, 3, 1, 2
@@ -49,7 +50,10 @@ class Refusal:
 
 
 class IpvsSocket:
-    """A socket to the IPVS of the network namespace in which it is made; a context manager."""
+    """A socket to the IPVS of the network namespace in which it is made; a context manager.
+
+    `family` is the number that generic netlink has given to IPVS.
+    """
 
     def __init__(self) -> None:
         """Open it; the guest's first one loads ip_vs. Raises CapabilityError where this Linux has no IPVS."""
@@ -60,7 +64,7 @@ class IpvsSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * ANSWER_BYTES)
             self._socket.setsockopt(270, _CAP_ACK, 1)  # SOL_NETLINK: a refusal need not repeat the message
             self._socket.bind((0, 0))
-            self._family = self._find_family()
+            self.family = self._find_family()
         except BaseException:
             self._socket.close()
             raise
@@ -74,9 +78,13 @@ class IpvsSocket:
     def change(self, changes: Sequence[Change]) -> list[Refusal]:
         """Make the changes in their order and return those that were refused; one refused stops no other."""
         refused: list[Refusal] = []
-        for chunk in _chunks(changes):
-            by_sequence = self._send_chunk(chunk)
-            refused.extend(Refusal(by_sequence[number], error) for number, error in self._refusals())
+        done = 0
+        for count, batch in packed(changes, self.family, self._sequence + 1):
+            first, self._sequence = self._sequence + 1, self._sequence + count
+            self._socket.send(batch)
+            for sequence, error in self._refusals():
+                refused.append(Refusal(changes[done + sequence - first], error))
+            done += count
         return refused
 
     def read(self) -> list[CountedServer]:
@@ -98,7 +106,7 @@ class IpvsSocket:
     def set_timeouts(self, timeouts: IpvsTimeouts) -> None:
         """Set how long idle connections are remembered; 0 leaves the guest's own value."""
         seconds = (timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s)
-        self._request(self._family, Command.SET_CONFIG, encode_timeouts(seconds))
+        self._request(self.family, Command.SET_CONFIG, encode_timeouts(seconds))
 
     def _find_family(self) -> int:
         try:
@@ -110,16 +118,6 @@ class IpvsSocket:
         family: int = struct.unpack("=H", attributes(answer)[_FAMILY_ID])[0]
         return family
 
-    def _send_chunk(self, chunk: Sequence[tuple[Change, bytes]]) -> dict[int, Change]:
-        messages = bytearray()
-        by_sequence = {}
-        for position, (change, payload) in enumerate(chunk, 1):
-            flags = _REQUEST | (_ACK if position == len(chunk) else 0)
-            messages += self._message(self._family, change.command, payload, flags)
-            by_sequence[self._sequence] = change
-        self._socket.send(messages)
-        return by_sequence
-
     def _refusals(self) -> Iterator[tuple[int, int]]:
         """Yield (sequence, error number) of what was refused, until the chunk's last message is answered."""
         for _, sequence, body in self._answers():
@@ -129,7 +127,7 @@ class IpvsSocket:
                 return
 
     def _dump(self, command: Command, payload: bytes = b"") -> Iterator[bytes]:
-        self._socket.send(self._message(self._family, command, payload, _REQUEST | _DUMP))
+        self._socket.send(self._message(self.family, command, payload, _REQUEST | _DUMP))
         for kind, _, body in self._answers():
             if kind == _DONE:
                 return
@@ -162,25 +160,37 @@ class IpvsSocket:
 
     def _message(self, family: int, command: int, payload: bytes, flags: int) -> bytes:
         self._sequence += 1
-        length = _MESSAGE.size + _GENERIC_HEAD.size + len(payload)
-        head = _MESSAGE.pack(length, family, flags, self._sequence, 0)
-        return head + _GENERIC_HEAD.pack(command, _VERSION, 0) + payload
+        return _message(family, command, payload, flags, self._sequence)
+
+
+def packed(changes: Iterable[Change], family: int, first: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the changes' messages, numbered from `first`, in batches: how many, and their bytes.
+
+    `family` is generic netlink's number for IPVS. A batch has CHUNK_BYTES or a little more; its last message
+    asks for an answer.
+    """
+    messages: list[bytes] = []
+    size = 0
+    for sequence, change in enumerate(changes, first):
+        messages.append(_message(family, change.command, encode_change(change), _REQUEST, sequence))
+        size += len(messages[-1])
+        if size >= CHUNK_BYTES:
+            yield len(messages), _answered(messages)
+            messages, size = [], 0
+    if messages:
+        yield len(messages), _answered(messages)
+
+
+def _answered(messages: Sequence[bytes]) -> bytes:
+    *others, last = messages
+    length, family, flags, *rest = _HEADS.unpack_from(last)
+    return b"".join((*others, _HEADS.pack(length, family, flags | _ACK, *rest), last[_HEADS.size :]))
+
+
+def _message(family: int, command: int, payload: bytes, flags: int, sequence: int) -> bytes:
+    return _HEADS.pack(_HEADS.size + len(payload), family, flags, sequence, 0, command, _VERSION, 0) + payload
 
 
 def _error_number(body: bytes) -> int:
     number: int = struct.unpack_from("=i", body)[0]
     return -number
-
-
-def _chunks(changes: Sequence[Change]) -> Iterator[list[tuple[Change, bytes]]]:
-    chunk: list[tuple[Change, bytes]] = []
-    size = 0
-    for change in changes:
-        payload = encode_change(change)
-        size += len(payload) + _MESSAGE.size + _GENERIC_HEAD.size
-        if size > CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], len(payload)
-        chunk.append((change, payload))
-    if chunk:
-        yield chunk

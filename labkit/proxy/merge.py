@@ -82,7 +82,8 @@ def merge_text(
         merge.declared.update(dict.fromkeys(stale))
         merge.removed_chains.extend(f"-X {chain}" for chain in stale)
         merge.removed_jumps.extend(_stale_jumps(held[name], frozenset(stale), unwanted))
-    return "".join(f"{line}\n" for name, merge in merges.items() for line in merge.lines(name))
+    lines = [line for name, merge in merges.items() for line in merge.lines(name)]
+    return "\n".join((*lines, "")) if lines else ""
 
 
 def _rule_lines(table: Table) -> Iterator[str]:

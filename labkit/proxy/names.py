@@ -18,6 +18,8 @@ EXTERNAL_PREFIX = "KUBE-EXT-"
 FIREWALL_PREFIX = "KUBE-FW-"
 ENDPOINT_PREFIX = "KUBE-SEP-"
 MOST_NFT_NAME = 240
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648, table 3
+_BASE32_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 HASHED_PREFIXES = (SERVICE_PREFIX, LOCAL_PREFIX, EXTERNAL_PREFIX, FIREWALL_PREFIX, ENDPOINT_PREFIX)
 
 
@@ -33,9 +35,8 @@ def endpoint_name(address: str, port: int) -> str:
 
 def chain_hash(text: str) -> str:
     """Return the 16 characters that end a chain's name: base32 of SHA-256, cut short."""
-    return base64.b32encode(
-        hashlib.sha256(text.encode()).digest()[:10]
-    ).decode()  # 10 bytes make 16 characters
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:10])  # 80 bits make 16 characters
+    return "".join([_BASE32_PAIRS[number >> shift & 0x3FF] for shift in range(70, -1, -10)])
 
 
 def service_hash(port_name: str, protocol: Protocol) -> str:

@@ -7,6 +7,7 @@ together, and only inside them a backslash takes the next character as it is.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from labkit.proxy.rules import CountedChain, CountedRule, CountedTable, Rule, Table
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PLAIN = re.compile(r'[^\s"]+')
-_SPECIAL = re.compile(r'[\s"]|\0\0|^\0|\0$|^$')
 _ARGUMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
@@ -25,10 +25,10 @@ _RULE = re.compile(r"(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)")
 
 def render_rule(rule: Rule) -> str:
     """Return a rule's arguments as iptables-restore reads them."""
-    joined = "\0".join(rule)
-    if not _SPECIAL.search(joined):
-        return joined.replace("\0", " ")
-    return " ".join(word if _PLAIN.fullmatch(word) else _quote(word) for word in rule)
+    text = " ".join(rule)
+    if '"' not in text and tuple(text.split()) == rule:
+        return text  # as most rules are: no argument is empty or has a blank in it
+    return " ".join(map(_argument, rule))
 
 
 def render_table(table: Table) -> list[str]:
@@ -92,6 +92,11 @@ def split_rule(words: str) -> Rule:
     if '"' not in words:
         return tuple(words.split())
     return tuple(_QUOTED.sub(_unquote, word) for word in _ARGUMENT.findall(words))
+
+
+@lru_cache(maxsize=4096)
+def _argument(word: str) -> str:
+    return word if _PLAIN.fullmatch(word) else _quote(word)
 
 
 def _quote(word: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import select
 import socket
 import time
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 COUNTER_BUFFER_BYTES = 1  # the kernel makes it the least it can
-SETTLE_S, LOOK_EVERY_S = 0.5, 0.01
+SETTLE_S = 0.5
 PROGRESS_EVERY = 32  # batches
 
 
@@ -147,12 +148,22 @@ class Arrivals:
     def settle(self, sent: int) -> float:
         """Wait until all have arrived or no more do; return when the last one was seen (monotonic)."""
         arrived, seen = self.count(), time.monotonic()
-        while arrived < sent and time.monotonic() - seen < SETTLE_S:
-            time.sleep(LOOK_EVERY_S)
+        while arrived < sent:
+            self._make_room()  # a socket tells of an arrival only if it has room for it
             before, arrived = arrived, self.count()
-            if arrived > before:
-                seen = time.monotonic()
+            if arrived == before:
+                sockets = [opened for _pod, opened in self._opened]
+                if not select.select(sockets, (), (), SETTLE_S)[0]:
+                    break
+                arrived = self.count()
+            seen = time.monotonic()
         return seen
+
+    def _make_room(self) -> None:
+        for _pod, opened in self._opened:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    opened.recv(1, socket.MSG_DONTWAIT)
 
 
 def _send(line: socket.socket, batch: FrameBatch, runs: Sequence[Run], on_progress: Progress | None) -> None:

@@ -14,7 +14,7 @@ import labkit.bench
 from labkit.bench.benchmark import Benchmark, Contenders, Target
 from labkit.bench.groups import GROUPS, choose, load_groups
 from labkit.bench.inside import guest_command, read_steps
-from labkit.bench.rounds import Samples, measure_rounds, order_of_round, summarise
+from labkit.bench.rounds import Samples, interval_of_ratio, measure_rounds, order_of_round, summarise
 from labkit.bench.row import bench_schema, rows_to_json
 from labkit.bench.run import run_benchmarks
 from labkit.bench.show import number, show_rows
@@ -238,3 +238,12 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch):
     assert done.exit_code == INTERRUPTED
     assert [row["name"] for row in json.loads(done.stdout)] == ["good"]
     assert "1 of 2" in done.stderr
+
+
+def test_the_interval_of_a_ratio_holds_it_and_is_narrow_where_rounds_agree():
+    limit = [10.0, 30.0, 20.0, 50.0, 40.0, 60.0]
+    low, high = interval_of_ratio([2 * one for one in limit], limit, "lower")
+    assert low <= 2 <= high
+    assert interval_of_ratio([4.0] * 6, [2.0] * 6, "lower") == (2, 2)
+    assert interval_of_ratio([4.0] * 6, [2.0] * 6, "higher") == (0.5, 0.5)
+    assert interval_of_ratio([4.0] * 4, [2.0] * 4, "lower") == ()

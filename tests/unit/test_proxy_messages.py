@@ -20,6 +20,7 @@ from labkit.proxy.ipvs_messages import (
     encode_timeouts,
     is_ours,
 )
+from labkit.proxy.ipvs_netlink import packed
 
 SERVER = VirtualServer("10.96.0.10", 80, "TCP", "mh", 0x11, 60, (), "")
 REAL = RealServer("10.244.1.2", 8080, 7)
@@ -76,3 +77,28 @@ def test_timeouts_are_tcp_then_fin_then_udp():
     assert attributes(encode_timeouts((900, 0, 30))) == {
         n: struct.pack("=I", s) for n, s in ((4, 900), (5, 0), (6, 30))
     }
+
+
+@pytest.mark.parametrize("count", [1, 2, 2000, 5000])
+def test_batches_hold_every_change_in_order_and_their_last_messages_ask_for_an_answer(count):
+    changes = [Change(Command.NEW_DEST, SERVER, replace(REAL, port=number + 1)) for number in range(count)]
+    batches = list(packed(changes, family=33, first=7))
+    assert sum(size for size, _ in batches) == count
+    expected = iter(enumerate(changes, 7))
+    for size, batch in batches:
+        messages = list(_split(batch))
+        assert len(messages) == size
+        for number, (length, family, flags, sequence, _, command, *_) in enumerate(messages, 1):
+            wanted, change = next(expected)
+            assert (family, sequence, command) == (33, wanted, Command.NEW_DEST)
+            assert bool(flags & 0x4) == (number == size)
+            assert length == 20 + len(encode_change(change))
+            assert encode_change(change) in batch
+
+
+def _split(batch):
+    offset = 0
+    while offset < len(batch):
+        head = struct.unpack_from("=IHHIIBBH", batch, offset)
+        yield head
+        offset += head[0]
