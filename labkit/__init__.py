@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
 _PUBLIC = {
-    "Event": "labkit.lab.changing",
+    "Event": "labkit.spec.events",
     "Lab": "labkit.lab",
     "LabError": "labkit.errors",
     "Outage": "labkit.outage",
