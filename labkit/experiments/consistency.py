@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from random import Random
 from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
@@ -29,10 +30,10 @@ from labkit.traffic.fixed import FixedFlow, send_fixed_flows
 from labkit.traffic.flow import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from labkit.experiments.cells import Progress
-    from labkit.traffic.fixed import FixedOutcome
+    from labkit.fabric.namespace import Namespace
 
 ALGORITHMS = ("iptables", "nftables", "rr", "lc", "sh", "dh", "mh")
 HASHING = ("sh", "dh", "mh")
@@ -55,6 +56,7 @@ class ConsistencyCell:
     pods: int
     services: int
     flows: int
+    seed: int
 
     def __str__(self) -> str:
         return f"{self.mode} {self.scheduler}".strip()
@@ -66,15 +68,16 @@ def consistency(
     pods: int = PODS,
     services: int = SERVICES,
     flows: int = FLOWS,
+    seed: int = 1,
     on_progress: Progress | None = None,
 ) -> ConsistencyResult:
     """Measure how many of `flows` flows move when one of `pods` pods leaves, for each of `algorithms`.
 
-    Algorithms are modes and IPVS schedulers. `on_progress(done, total, what)`. An interrupt ends it and leaves
-    nothing. Raises RequestError for a plan that cannot be, and the first error where nothing could be
-    measured; other failures are in the result.
+    Algorithms are modes and IPVS schedulers; `seed` decides the order in which the flows come each time.
+    `on_progress(done, total, what)`. An interrupt ends it and leaves nothing. Raises RequestError for a plan
+    that cannot be, and the first error where nothing could be measured; other failures are in the result.
     """
-    plan = ConsistencyPlan(tuple(dict.fromkeys(algorithms)), pods, services, flows)
+    plan = ConsistencyPlan(tuple(dict.fromkeys(algorithms)), pods, services, flows, seed)
     rows, failures = measure_cells(
         plan_cells(plan), _MODULE, ConsistencyRow, clock="virtual", on_progress=on_progress
     )
@@ -103,6 +106,7 @@ def plan_cells(plan: ConsistencyPlan) -> tuple[ConsistencyCell, ...]:
             plan.pods,
             plan.services,
             plan.flows,
+            plan.seed,
         )
         for one in plan.algorithms
     )
@@ -115,29 +119,29 @@ def measure_cell(cell: ConsistencyCell) -> ConsistencyRow:
     facts = guest_facts("virtual")
     addresses = tuple(str(FIRST_CLIENT + number) for number in range(cell.flows))
     flows = plan_fixed_flows(cell)
-    scheduler = {"scheduler": cell.scheduler} if cell.scheduler else {}
+    scheduler, random = cell.scheduler or "rr", Random(cell.seed)
     clients = [ClientPlan("client", "node-1"), ClientPlan(CLIENT, "node-1", addresses)]
-    with Lab.open(plan_manifest(cell), mode=cell.mode, clients=clients, **scheduler) as lab:
+    with Lab.open(plan_manifest(cell), mode=cell.mode, scheduler=scheduler, clients=clients) as lab:
         namespace = lab.clients[CLIENT]
         leaving = lab.cluster.pods[cell.pods // 2]
-        before = send_fixed_flows(namespace, flows)
+        before = _pods_of(namespace, flows, random)
         time.sleep(FORGET_RESET_S)
         others = [FixedFlow(flow.source, flow.port + 1, flow.target) for flow in flows]
         send_fixed_flows(namespace, others, closing="by the pod")  # what IPVS then has to drain
         lab.set_endpoint(leaving.name, "removed")
-        meanwhile = send_fixed_flows(namespace, flows)
+        meanwhile = _pods_of(namespace, flows, random)
         time.sleep(FORGET_CLOSED_S)
-        after = send_fixed_flows(namespace, flows)
+        after = _pods_of(namespace, flows, random)
         algorithm = lab.algorithm
         pods = tuple((pod.key, pod.address) for pod in lab.cluster.pods)
     return ConsistencyRow(
         mode=cell.mode,
         algorithm=algorithm,
         flows=cell.flows,
-        on_left=sum(one.pod == leaving.key for one in before),
-        unanswered=sum(one.pod is None for one in meanwhile),
-        moved=count_moved([one.pod for one in before], [one.pod for one in after]),
-        lost=sum(one.pod is None for one in after),
+        on_left=before.count(leaving.key),
+        unanswered=meanwhile.count(None),
+        moved=count_moved(before, after),
+        lost=after.count(None),
         twin_moved=_twin_moved(cell, flows, pods, leaving.key),
         expected_share=expected_moved_share(algorithm, cell.pods),
         guest=facts,
@@ -181,6 +185,14 @@ def count_moved(before: Sequence[str | None], after: Sequence[str | None]) -> in
     return sum(None not in {one, other} and one != other for one, other in pairs)
 
 
+def _pods_of(namespace: Namespace, flows: Sequence[FixedFlow], random: Random) -> list[str | None]:
+    """Send the flows in a random order; return in theirs who answered each."""
+    order = random.sample(range(len(flows)), len(flows))
+    outcomes = send_fixed_flows(namespace, [flows[at] for at in order])
+    pods = {at: outcome.pod for at, outcome in zip(order, outcomes, strict=True)}
+    return [pods[at] for at in range(len(flows))]
+
+
 def _twin_moved(
     cell: ConsistencyCell, flows: Sequence[FixedFlow], pods: Sequence[tuple[str, str]], leaving: str
 ) -> int | None:
@@ -194,8 +206,10 @@ def _twin_moved(
     virtual = VirtualServer(scheduler, (RealServer(key, address, TARGET_PORT) for key, address in pods))
 
     def choose_all() -> list[str | None]:
-        chosen = (virtual.choose(Connection(flow.source, flow.port, flow.target.address)) for flow in flows)
-        return [server and server.name for server in chosen]
+        servers: Iterator[RealServer | None] = (
+            virtual.choose(Connection(flow.source, flow.port, flow.target.address)) for flow in flows
+        )
+        return [None if server is None else server.name for server in servers]
 
     before = choose_all()
     virtual.remove(leaving)

@@ -22,6 +22,7 @@ class ConsistencyPlan:
     pods: int
     services: int
     flows: int
+    seed: int
     labkit: str = __version__
     kube_proxy: str = KUBE_PROXY
 
@@ -32,8 +33,8 @@ class ConsistencyRow:
 
     `on_left` were on the pod that left and had to move. `unanswered` were refused, or got no answer, at once
     after its endpoints had been removed, while IPVS still drained its connections. `moved` are on another pod
-    when these had been forgotten, those of `on_left` included; `lost` got no answer even then. `twin_moved` is
-    how many the kernel's algorithm in plain Python (labkit.algorithms) moves of the very same flows, None
+    when these had been forgotten, those of `on_left` included; `lost` got no answer even then. `twin_moved`
+    is how many of the very same flows the kernel's algorithm in plain Python (labkit.algorithms) moves, None
     where chance or counters decide. `expected_share` is theory's, of all flows.
     """
 
