@@ -1,6 +1,6 @@
 """Algorithms: unequal pods under one algorithm after another; steady traffic, bursts, long connections.
 
-    show_algorithms(algorithms())
+    show_algorithms(compare_algorithms())
 
 In virtual time: exact delays, the same on every machine.
 """
@@ -44,7 +44,7 @@ TRAFFIC: Mapping[str, Workload] = MappingProxyType(
 )
 
 
-def algorithms(
+def compare_algorithms(
     *manifests: str | Path,
     names: Sequence[str] = NAMES,
     traffic: Mapping[str, Workload] = TRAFFIC,

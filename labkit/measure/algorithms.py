@@ -1,4 +1,4 @@
-"""What `algorithms` measured: the same traffic, of several kinds, under one algorithm after another.
+"""What `compare_algorithms` measured: the same traffic, of several kinds, under one algorithm after another.
 
 Its JSON Schema is published as algorithms.schema.json.
 """
