@@ -107,8 +107,7 @@ def _write_table(cells: tuple[SweepCell, ...], journal: Journal) -> None:
 
     if not journal.rows:
         return
-    order = {cell.identity: at for at, cell in enumerate(cells)}
-    rows = sorted(journal.rows, key=lambda row: order[row.cell])
+    rows = journal.in_order(cells)
     typer.echo(sweep_table(rows).text())
     typer.echo(f"\nThe rows: {journal.path}")
     try:

@@ -17,7 +17,10 @@ from labkit.measure.schema import decode, encode
 from labkit.sweeping.rows import SweepRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from labkit.sweeping.cells import SweepCell
 
 ROWS = "rows.jsonl"
 
@@ -61,6 +64,11 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def in_order(self, cells: Sequence[SweepCell]) -> tuple[SweepRow, ...]:
+        """Return the rows in the order of `cells`: they came in the order of their ends."""
+        order = {cell.identity: at for at, cell in enumerate(cells)}
+        return tuple(sorted(self.rows, key=lambda row: order[row.cell]))
 
     def add(self, row: SweepRow) -> None:
         """Write a row; when this returns it is on the disk. Raises RequestError where it cannot be written.
