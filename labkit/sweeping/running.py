@@ -10,7 +10,7 @@ import json
 import os
 import time
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError, LabError, RequestError, decode_error, encode_error
@@ -126,7 +126,7 @@ def _row_of(cell: SweepCell, performed: Performed) -> SweepRow | LabError:
         shaping=cell.shaping,
         outage=cell.outage,
         seed=cell.experiment.seed,
-        run=measured.run,
+        run=replace(measured.run, flows=()),
         circumstances=Circumstances(
             performed.begun, performed.took_s, performed.load_1m, measured.guest, measured.iptables_backend
         ),
