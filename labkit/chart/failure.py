@@ -33,6 +33,10 @@ def _label(row: FailureRow) -> str:
     return f"{row.name}, {row.death}"
 
 
+def _named(row: FailureRow) -> str:
+    return f"{row.name} ({row.death})"
+
+
 def _kind(call: Call) -> int:
     if not call.is_answered:
         return 2
@@ -132,7 +136,7 @@ def _alt(result: FailureResult) -> str:
     plan = result.plan
     ordered = sorted(result.rows, key=lambda row: row.recovery.failed)
     most = ordered[-1]
-    unharmed = [_label(row) for row in ordered if not row.recovery.failed]
+    unharmed = [_named(row) for row in ordered if not row.recovery.failed]
     calls = facts.counted(len(most.recovery.calls), "call")
     none = f"no call fails with {facts.listing(unharmed)}; " if unharmed else ""
     late = ""
@@ -144,5 +148,5 @@ def _alt(result: FailureResult) -> str:
     retries = facts.counted(plan.calls.retries, "retry", "retries")
     return (
         f"Pod {plan.pod} dies; of {calls} with {retries}, {none}"
-        f"most fail with {_label(most)} ({most.recovery.failed}){late}."
+        f"{most.recovery.failed} fail with {_named(most)}{late}."
     )

@@ -66,6 +66,8 @@ def failure(
     """
     texts = load_manifests(manifests or (LAB,))
     pods = [namespace_name(one) for one in read_cluster(texts).pods]
+    if not pods or (pod and pod not in pods):
+        raise RequestError(f"there is no pod {pod!r} to die", todo=f"there are: {', '.join(pods) or 'none'}")
     plan = plan_failure(
         FailurePlan(
             manifests=texts,

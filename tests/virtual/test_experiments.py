@@ -45,7 +45,7 @@ def test_with_round_robin_one_retry_is_always_enough(tmp_path):
     assert row.recovery.retries in {8, 9}
     assert row.troubled_s(20.5) == 0
     assert written_and_read(result, tmp_path) == result
-    assert "no call fails with ipvs rr, refuses" in show_failure(result).alt
+    assert "no call fails with ipvs rr (refuses)" in show_failure(result).alt
 
 
 def test_bursts_and_long_connections_make_queues_and_sed_avoids_the_slow_pod(tmp_path):
