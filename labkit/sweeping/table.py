@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from labkit.measure.records import RunResult
     from labkit.sweeping.rows import SweepRow
 
 PARQUET = "rows.parquet"
@@ -77,24 +78,33 @@ def flatten(row: SweepRow) -> dict[str, Any]:
         "answers": dict(run.answers),
         "expected_share": None if run.expected_share is None else dict(run.expected_share),
     }
+    return (
+        columns
+        | _latency_columns(run)
+        | {
+            "lost_stamps": run.lost_stamps,
+            "begun": where.begun,
+            "took_s": where.took_s,
+            "load_1m": where.load_1m,
+            "guest_kind": where.guest.kind,
+            "guest_release": where.guest.release,
+            "guest_cpus": where.guest.cpus,
+            "iptables_backend": where.iptables_backend,
+            "labkit": where.labkit,
+            "kube_proxy": where.kube_proxy,
+        }
+    )
+
+
+def _latency_columns(run: RunResult) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
     for latency in LATENCIES:
         for quantile in QUANTILES:
             found = run.latency_us.get(latency, {}).get(quantile)
             name = f"{latency}_{quantile}_us"
-            columns[name] = found and found.value
-            columns[f"{name}_low"], columns[f"{name}_high"] = found and found.low, found and found.high
-    columns |= {
-        "lost_stamps": run.lost_stamps,
-        "begun": where.begun,
-        "took_s": where.took_s,
-        "load_1m": where.load_1m,
-        "guest_kind": where.guest.kind,
-        "guest_release": where.guest.release,
-        "guest_cpus": where.guest.cpus,
-        "iptables_backend": where.iptables_backend,
-        "labkit": where.labkit,
-        "kube_proxy": where.kube_proxy,
-    }
+            columns[name] = found.value if found else None
+            columns[f"{name}_low"] = found.low if found else None
+            columns[f"{name}_high"] = found.high if found else None
     return columns
 
 

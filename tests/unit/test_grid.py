@@ -1,5 +1,7 @@
 """GRID.yaml: what it means, and each of its mistakes with its place."""
 
+from pathlib import Path
+
 import pytest
 
 from labkit.errors import SpecError
@@ -59,6 +61,12 @@ def test_files_are_named_from_where_the_grid_stands(tmp_path):
     path.write_text("labs: mine.yaml\nalgorithms: rr\nworkloads: {w: {}}\n")
     (cell,) = plan_sweep(load_grid(path))
     assert cell.experiment.manifests[0].text.startswith("apiVersion: v1\nkind: Pod")
+
+
+def test_the_grid_in_the_docs_is_one():
+    page = (Path(__file__).parents[2] / "docs/sweeps.md").read_text(encoding="utf-8")
+    written = page.partition("```yaml\n")[2].partition("```")[0]
+    assert len(plan_sweep(grid(written))) == 30
 
 
 HEAD = "labs: unequal\nalgorithms: rr\n"
