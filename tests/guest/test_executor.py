@@ -30,11 +30,16 @@ class StoppedError(Exception):
     pass
 
 
-def test_leaving_it_by_an_error_ends_its_guests_and_begins_no_other():
-    before = set(descendants(os.getpid()))
-    with pytest.raises(StoppedError), JobExecutor(1) as executor:
-        futures = [executor.submit(run_job, job("sleep 1000")) for _ in range(3)]
+def leave_by_an_error(futures, before):
+    with JobExecutor(1) as executor:
+        futures += [executor.submit(run_job, job("sleep 1000")) for _ in range(3)]
         poll(lambda: set(descendants(os.getpid())) - before, "a guest")
         raise StoppedError
+
+
+def test_leaving_it_by_an_error_ends_its_guests_and_begins_no_other():
+    before, futures = set(descendants(os.getpid())), []
+    with pytest.raises(StoppedError):
+        leave_by_an_error(futures, before)
     wait_for_end(set(descendants(os.getpid())) - before)
     assert all(future.cancelled() or future.exception() for future in futures)
