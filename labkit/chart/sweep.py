@@ -18,7 +18,7 @@ QUANTILES = ("p50", "p99")
 
 
 def sweep_table(rows: Sequence[SweepRow]) -> Table:
-    """Return the table of all combinations; an axis with one value has no column.
+    """Return the table of all combinations, in the order of `rows`; an axis with one value has no column.
 
     Times are the response's, the median over the seeds, in brackets least and most.
     """
@@ -35,17 +35,10 @@ def sweep_table(rows: Sequence[SweepRow]) -> Table:
         *(Column(f"response {quantile}, {unit.name}") for quantile in QUANTILES),
         Column("note", "left"),
     )
-    lines = tuple(
-        (*(key[at] for at in varying), *_cells(group, unit))
-        for key, group in sorted(groups.items(), key=_rank)
-    )
+    lines = tuple((*(key[at] for at in varying), *_cells(group, unit)) for key, group in groups.items())
     return Table(
         "The sweep, by combination (in brackets: least and most of its seeds)", columns, lines, len(varying)
     )
-
-
-def _rank(item: tuple[tuple[str, ...], Sequence[SweepRow]]) -> tuple[str, ...]:
-    return item[0][:-1]  # within a combination the algorithms stay in the grid's order
 
 
 def _cells(group: Sequence[SweepRow], unit: facts.Unit) -> tuple[str, ...]:
