@@ -10,18 +10,26 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
 _PUBLIC = {
-    "Event": "labkit.lab.changing",
+    "Event": "labkit.spec.events",
     "Lab": "labkit.lab",
     "LabError": "labkit.errors",
     "Outage": "labkit.outage",
     "Workload": "labkit.traffic.workload",
     "choose_algorithm": "labkit.chart.controls",
+    "compare_algorithms": "labkit.experiments.algorithms",
+    "consistency": "labkit.experiments.consistency",
+    "failure": "labkit.experiments.failure",
     "run_outage": "labkit.outage",
     "scaling": "labkit.experiments.scaling",
+    "short_connections": "labkit.experiments.shortconnections",
+    "show_algorithms": "labkit.chart.algorithms",
+    "show_consistency": "labkit.chart.consistency",
     "show_distribution": "labkit.chart.distribution",
+    "show_failure": "labkit.chart.failure",
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
     "show_scaling": "labkit.chart.scaling",
+    "show_short_connections": "labkit.chart.shortconnections",
 }
 __all__ = [
     "Event",
@@ -30,12 +38,20 @@ __all__ = [
     "Outage",
     "Workload",
     "choose_algorithm",
+    "compare_algorithms",
+    "consistency",
+    "failure",
     "run_outage",
     "scaling",
+    "short_connections",
+    "show_algorithms",
+    "show_consistency",
     "show_distribution",
+    "show_failure",
     "show_latency",
     "show_rewriting",
     "show_scaling",
+    "show_short_connections",
 ]
 
 

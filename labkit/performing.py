@@ -20,6 +20,7 @@ from labkit.guest.clock import Clock  # noqa: TC001
 from labkit.measure.records import FlowRecord, GuestFacts, RunResult
 from labkit.measure.schema import decode, encode, written_fields
 from labkit.spec.documents import Text  # noqa: TC001
+from labkit.spec.events import Event  # noqa: TC001
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class Experiment:
     """What is measured. `manifests` are whole texts, so that no file has to be there when it runs.
 
     `service` may be "" where the cluster has one Service port. `shaping` is by pod (`namespace/name`), client
-    or node: netem on what leaves it. Service times and weights that `workload` does not name are those of the
-    pods' annotations.
+    or node: netem on what leaves it. `events` happen to its pods while the workload is sent. Service times
+    and weights that `workload` does not name are those of the pods' annotations.
     """
 
     manifests: tuple[Text, ...]
@@ -46,6 +47,7 @@ class Experiment:
     shaping: Mapping[str, Shaping] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     seed: int = 1
     clock: Clock = "virtual"
+    events: tuple[Event, ...] = ()
 
     @classmethod
     def of(cls, *manifests: str | Path, **others: Any) -> Experiment:
@@ -91,7 +93,8 @@ def perform(experiment: Experiment) -> Measured:
         for name, shaping in experiment.shaping.items():
             lab.shape(name, shaping)
         workload = {part.name: getattr(experiment.workload, part.name) for part in fields(Workload)}
-        measured = lab.measure(experiment.service, seed=experiment.seed, **workload)
+        with lab.happening(*experiment.events):
+            measured = lab.measure(experiment.service, seed=experiment.seed, **workload)
         facts = GuestFacts(guest.kind, guest.release, guest.cpus)
         return Measured(measured, facts, lab.iptables_backend)
 

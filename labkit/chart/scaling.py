@@ -84,6 +84,7 @@ def _marks(mode: str, rows: tuple[ScalingRow, ...], place: Place) -> dict[str, A
             for row, delay in zip(rows, delays, strict=True)
         ],
         "hoverinfo": "text",
+        "cliponaxis": False,
     }
 
 

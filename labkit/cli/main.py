@@ -23,6 +23,7 @@ VERBS = {
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
     "render": Verb("labkit.cli.render:render"),
     "bench": Verb("labkit.cli.bench:bench"),
+    "sweep": Verb("labkit.cli.sweep:sweep"),
     "guest": Verb("labkit.cli.guest:app"),
     "session": Verb("labkit.cli.session:app"),
     "course": Verb("labkit.cli.course:app"),

@@ -9,19 +9,15 @@ they do not compete for the processors.
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from labkit.errors import GuestError, LabError, RequestError, decode_error, encode_error
-from labkit.guest.info import current
-from labkit.guest.jobs import Job, JobPool
+from labkit.errors import GuestError, RequestError
+from labkit.experiments.cells import answer_cell, guest_facts, load_1m, measure_cells
 from labkit.guest.run import DEFAULT_MEMORY_MB
-from labkit.measure.records import GuestFacts, Quantile, RunResult
+from labkit.measure.records import Quantile, RunResult
 from labkit.measure.scaling import (
     SCALING_MODES,
     MemoryPeaks,
@@ -31,19 +27,18 @@ from labkit.measure.scaling import (
     ScalingResult,
     ScalingRow,
 )
-from labkit.measure.schema import decode, encode
 from labkit.spec.many import MOST_SERVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    Progress = Callable[[int, int, str], None]
+    from labkit.experiments.cells import Progress
 
 SIZES = (1, 1000, 2500, 5000, 10_000, 20_000)
 FLOWS = 400
 ENDPOINTS = 2
 _WARM_UP_FLOWS = 50
-_COMMAND = (sys.executable, "-m", "labkit.experiments.scaling")
+_MODULE = "labkit.experiments.scaling"
 _PLACES: tuple[PlaceName, ...] = ("first", "middle", "last")
 
 
@@ -73,27 +68,15 @@ def scaling(
 ) -> ScalingResult:
     """Measure first-packet delay and programming for each of `modes` and `sizes` (numbers of Services).
 
-    `on_progress(done, total, what)` is called before each. An interrupt ends the guest that runs, and leaves
+    `on_progress(done, total, what)` is called after each. An interrupt ends the guest that runs, and leaves
     nothing. What could not be measured is in `failures`. Raises RequestError for a plan that cannot be, and
     the first error where nothing could be measured.
     """
     plan = plan_scaling(sizes, modes, flows=flows, endpoints=endpoints, seed=seed, memory_mb=memory_mb)
-    cells = plan_cells(plan)
-    rows: list[ScalingRow] = []
-    errors: list[LabError] = []
-    with JobPool(1) as pool:
-        for number, cell in enumerate(cells):
-            if on_progress is not None:
-                on_progress(number, len(cells), str(cell))
-            try:
-                rows.append(_read_reply(pool.submit(plan_job(cell, memory_mb)).result(), cell))
-            except LabError as error:
-                errors.append(error)
-    if not rows:
-        raise errors[0]
-    if on_progress is not None:
-        on_progress(len(cells), len(cells), "done")
-    return ScalingResult(plan, tuple(rows), tuple(error.message for error in errors))
+    rows, failures = measure_cells(
+        plan_cells(plan), _MODULE, ScalingRow, clock="real", memory_mb=memory_mb, on_progress=on_progress
+    )
+    return ScalingResult(plan, rows, failures)
 
 
 def plan_scaling(
@@ -126,18 +109,11 @@ def plan_cells(plan: ScalingPlan) -> tuple[ScalingCell, ...]:
     )
 
 
-def plan_job(cell: ScalingCell, memory_mb: int) -> Job:
-    """Return the job that measures a cell."""
-    return Job(str(cell), _COMMAND, json.dumps(encode(cell)).encode(), memory_mb=memory_mb)
-
-
 def measure_cell(cell: ScalingCell) -> ScalingRow:
     """Measure a cell in the guest that this process runs in."""
     from labkit.experiments.programmed import ProgrammedNode
 
-    guest = current()
-    if guest is None:
-        raise GuestError("scaling is measured in the lab's Linux", todo="call scaling(...)")
+    facts = guest_facts("real")
     with ProgrammedNode(cell.mode, cell.services, cell.endpoints) as node:
         times = node.program()
         node.measure("last", _WARM_UP_FLOWS, cell.seed)
@@ -152,8 +128,8 @@ def measure_cell(cell: ScalingCell) -> ScalingRow:
         add_s=times.add_s,
         lost=sum(flow.forward_us is None for run in runs.values() for flow in run.flows),
         memory_mb=peaks,
-        guest=GuestFacts(guest.kind, guest.release, guest.cpus),
-        load_1m=os.getloadavg()[0],
+        guest=facts,
+        load_1m=load_1m(),
     )
 
 
@@ -176,24 +152,5 @@ def _delays(run: RunResult, cell: ScalingCell) -> dict[str, Quantile]:
     return {"min": Quantile(least, least, least), "p05": quantiles["p05"], "p50": quantiles["p50"]}
 
 
-def _read_reply(reply: bytes, cell: ScalingCell) -> ScalingRow:
-    value = json.loads(reply)
-    if "mode" not in value:
-        error = decode_error(reply)
-        error.message = f"{cell}: {error.message}"
-        raise error
-    row: ScalingRow = decode(ScalingRow, value, str(cell))
-    return row
-
-
-def main() -> None:
-    """Measure the cell in standard input; its row, or the error, goes to standard output."""
-    try:
-        reply = json.dumps(encode(measure_cell(decode(ScalingCell, json.load(sys.stdin), "cell")))).encode()
-    except LabError as error:
-        reply = encode_error(error)
-    sys.stdout.buffer.write(reply)
-
-
 if __name__ == "__main__":
-    main()
+    answer_cell(ScalingCell, measure_cell)

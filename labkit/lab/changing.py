@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from labkit.errors import LabError, RequestError
 from labkit.lab.live import LiveCluster
+from labkit.spec.events import Death, EndpointState, Happening
 from labkit.spec.podstates import PodState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from labkit.spec.addressplan import NamespacePlan
-
-Death = Literal["refuses", "unreachable"]
-EndpointState = Literal["ready", "not-ready", "terminating", "removed"]
-Happening = Literal["refuses", "unreachable", "revived", "ready", "not-ready", "terminating", "removed"]
+    from labkit.spec.events import Event
 
 POD_STATES: Mapping[EndpointState, PodState] = {
     "ready": PodState(),
@@ -27,19 +24,6 @@ POD_STATES: Mapping[EndpointState, PodState] = {
     "terminating": PodState(is_terminating=True),
     "removed": PodState(is_removed=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happens to a pod, `at_s` seconds after the start.
-
-    `refuses` and `unreachable` are the two ways to die, `revived` is the way back; the others are states of
-    its endpoints.
-    """
-
-    at_s: float
-    pod: str
-    happening: Happening
 
 
 class ChangingCluster(LiveCluster):

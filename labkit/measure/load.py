@@ -29,7 +29,8 @@ def offered_load(workload: Workload, received: Mapping[str, int], window_s: floa
     """
     if workload.arrivals == "closed" or not window_s:
         return {}
-    return {pod: count * workload.service_ms_of(pod) / 1000 / window_s for pod, count in received.items()}
+    each_s = {pod: workload.service_ms_of(pod) * workload.mean_times / 1000 for pod in received}
+    return {pod: count * each_s[pod] / window_s for pod, count in received.items()}
 
 
 def is_overloaded(load: Mapping[str, float]) -> bool:

@@ -1,27 +1,20 @@
 """What `scaling` measured: a row for each mode and number of Services, and the lines through them.
 
-A file of it is JSON lines: the first has what was asked and where it ran, the others are rows. The lines are
-not in the file: they are computed from the rows. Its JSON Schema is published as scaling.schema.json.
+The lines are not in the result's file: they are computed from the rows. Its JSON Schema is published as
+scaling.schema.json.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping  # noqa: TC003  schema.py reads the annotations at run time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 from labkit import __version__
-from labkit.errors import RequestError
 from labkit.measure.records import GuestFacts, Quantile  # noqa: TC001  see above
-from labkit.measure.results import DIALECT, write_text
-from labkit.measure.schema import decode, encode, json_schema
+from labkit.measure.rowfile import ExperimentResult
 from labkit.measure.slope import Line, fit_line
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-FORMAT = 1
 PlaceName = Annotated[str, ("first", "middle", "last")]
 DelayName = Annotated[str, ("min", "p05", "p50")]
 ScalingMode = Literal["iptables-legacy", "iptables-nft", "nftables", "ipvs"]
@@ -78,13 +71,12 @@ class ScalingPlan:
     labkit: str = __version__
 
 
-@dataclass(frozen=True, slots=True)
-class ScalingResult:
+class ScalingResult(ExperimentResult[ScalingPlan, ScalingRow]):
     """All rows of a run; `failures` say which could not be measured, and why."""
 
-    plan: ScalingPlan
-    rows: tuple[ScalingRow, ...]
-    failures: tuple[str, ...] = field(default=())
+    name: ClassVar[str] = "scaling"
+    plan_kind: ClassVar[type[ScalingPlan]] = ScalingPlan
+    row_kind: ClassVar[type[ScalingRow]] = ScalingRow
 
     def of_mode(self, mode: str) -> tuple[ScalingRow, ...]:
         """Return a mode's rows, by the number of Services."""
@@ -102,50 +94,3 @@ class ScalingResult:
                 points = [(row.services, row.first_packet_us[place][delay].value * 1000) for row in rows]
                 found[mode] = fit_line(points)
         return found
-
-
-def write_scaling(result: ScalingResult, path: Path) -> None:
-    """Write a result as JSON lines, whole or not at all. Raises RequestError where it cannot be written."""
-    head = {"schema": FORMAT, "plan": encode(result.plan), "failures": list(result.failures)}
-    lines = (json.dumps(one, allow_nan=False) for one in (head, *map(encode, result.rows)))
-    write_text(path, "".join(line + "\n" for line in lines))
-
-
-def read_scaling(path: Path) -> ScalingResult:
-    """Return the result that `write_scaling` wrote. Raises RequestError for anything else, with its line."""
-    try:
-        head, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise _no_result(path, str(error)) from error
-    if not isinstance(head, dict) or head.get("schema") != FORMAT:
-        raise _no_result(path, f"it does not begin with the schema {FORMAT}")
-    return ScalingResult(
-        decode(ScalingPlan, head.get("plan"), f"{path.name}:1"),
-        tuple(decode(ScalingRow, row, f"{path.name}:{number}") for number, row in enumerate(rows, 2)),
-        decode(tuple[str, ...], head.get("failures"), f"{path.name}:1"),
-    )
-
-
-def scaling_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line: the first one, or a row; published as scaling.schema.json."""
-    head = {
-        "type": "object",
-        "properties": {
-            "schema": {"const": FORMAT},
-            "plan": json_schema(ScalingPlan),
-            "failures": json_schema(tuple[str, ...]),
-        },
-        "required": ["schema", "plan", "failures"],
-        "additionalProperties": False,
-    }
-    return {
-        "$schema": DIALECT,
-        "title": "one line of a result of scaling",
-        "anyOf": [head, json_schema(ScalingRow)],
-    }
-
-
-def _no_result(path: Path, why: str) -> RequestError:
-    return RequestError(
-        f"{path.name} holds no result of scaling: {why}", where=str(path), todo="measure it again"
-    )

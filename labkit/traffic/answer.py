@@ -8,9 +8,12 @@ answer ends with ` flow=` and the first word of the datagram.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 FLOW_ID_BYTES = 64
+WORK_WITHIN_BYTES = 80
+_WORK = re.compile(rb"[ ?&]work=(\d{1,6}(?:\.\d{1,3})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,14 @@ def flow_id(datagram: bytes) -> bytes:
     """Return the word that the answer to `datagram` repeats: its first one, cut at 64 bytes."""
     words = datagram.split(None, 1)
     return words[0][:FLOW_ID_BYTES] if words else b""
+
+
+def service_times(request: bytes) -> float:
+    """Return how many service times a request asks for: 20 for `/?work=20`, 1 where it says nothing."""
+    if b"work=" not in request[:WORK_WITHIN_BYTES]:
+        return 1
+    found = _WORK.search(request, 0, WORK_WITHIN_BYTES)
+    return float(found[1]) if found else 1
 
 
 def read_answer(body: bytes) -> Answer | None:

@@ -36,10 +36,12 @@ class ClientFlow:
         "is_tcp",
         "number",
         "socket",
+        "times",
     )
 
     def __init__(self, plan: FlowPlan, opened: socket.socket, port: int, begun_ns: int) -> None:
         self.number = plan.number
+        self.times = plan.times
         self.socket = opened
         self.is_tcp = opened.type == socket.SOCK_STREAM
         self.client = f"{plan.client}:{port}"
@@ -60,7 +62,7 @@ class ClientFlow:
             raise OSError(status, os.strerror(status))
         if not self.is_tcp:
             self.connected_ns = self.asked_ns = self.begun_ns
-            self.socket.send(datagram_of(self.number))
+            self.socket.send(datagram_of(self.number, self.times))
             return
         with contextlib.suppress(BlockingIOError):
             self.ask(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+WORK = "work="  # how many service times a request takes: /?work=20
 FlowError = Literal["refused", "timeout", "reset"]
 
 
@@ -45,6 +46,12 @@ class FlowOutcome:
     error: FlowError | None
 
 
-def datagram_of(number: int) -> bytes:
-    """Return what UDP flow `number` asks with: its number, which the answer repeats."""
-    return b"%d\n" % number
+def datagram_of(number: int, times: float = 1.0) -> bytes:
+    """Return what UDP flow `number` asks with: its number, which the answer repeats, and its work."""
+    return b"%d\n" % number if times == 1 else f"{number} {WORK}{times:g}\n".encode()
+
+
+def request_of(target: Target, times: float = 1.0) -> bytes:
+    """Return what a TCP flow asks with; one that takes several service times says so in its query."""
+    query = "" if times == 1 else f"?{WORK}{times:g}"
+    return f"GET /{query} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import TrafficError
 from labkit.traffic.clientflow import ClientFlow
+from labkit.traffic.flow import request_of
 from labkit.traffic.ports import bind_source
 from labkit.traffic.timer import ALARM_EVENTS, Timer
 
@@ -87,7 +88,7 @@ class _FlowLoop:
         self.target = target
         self.is_tcp = target.protocol == "TCP"
         self.kind = (socket.SOCK_STREAM if self.is_tcp else socket.SOCK_DGRAM) | socket.SOCK_NONBLOCK
-        self.request = f"GET / HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
+        self.requests = {times: request_of(target, times) for times in {plan.times for plan in plans}}
         self.concurrency = workload.concurrency
         self.timeout_ns = round(workload.timeout_s * 1e9)
         self.plans = plans
@@ -171,7 +172,7 @@ class _FlowLoop:
         self.flows[opened.fileno()] = flow
         self.by_age.append(flow)
         try:
-            flow.connect(self.target, self.request)
+            flow.connect(self.target, self.requests[flow.times])
         except OSError as error:
             self._finish(flow, error=self._error_of(error))
         else:
@@ -185,7 +186,7 @@ class _FlowLoop:
             elif event & select.EPOLLERR:
                 flow.raise_failure()
             else:
-                flow.ask(self.request, now_ns)
+                flow.ask(self.requests[flow.times], now_ns)
         except BlockingIOError:
             return
         except OSError as error:

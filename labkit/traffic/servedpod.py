@@ -13,7 +13,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from labkit.traffic.answer import answer_line, answer_start, flow_id
+from labkit.traffic.answer import answer_line, answer_start, flow_id, service_times
 from labkit.traffic.http1 import http_response, request_length, wants_close
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class ServedPod:
         self.doors: list[TcpDoor | UdpDoor] = []
         self.connections: set[Connection] = set()
 
-    def finish_time(self) -> int | None:
+    def finish_time(self, request: bytes) -> int | None:
         """When a request that arrives now is done (monotonic_ns), None: at once. The queue grows by it."""
         if not self.service_ns and not self.idle_at_ns:
             return None
-        self.idle_at_ns = max(time.monotonic_ns(), self.idle_at_ns) + self.service_ns
+        self.idle_at_ns = max(time.monotonic_ns(), self.idle_at_ns) + round(
+            self.service_ns * service_times(request)
+        )
         return self.idle_at_ns
 
     def drop_queue(self) -> None:
@@ -149,7 +151,7 @@ class Connection:
         is_http = request_length(request) > 0
         response = http_response(self.line, request) if is_http else self.line
         last = not is_http or wants_close(request)
-        self.server.serve(self.pod, lambda: self._answer(response, last=last))
+        self.server.serve(self.pod, request, lambda: self._answer(response, last=last))
 
     def _answer(self, response: bytes, *, last: bool) -> None:
         if not self.is_open:
@@ -208,11 +210,8 @@ class UdpDoor:
             datagram, peer = self.socket.recvfrom(MOST_DATAGRAM_BYTES)
         except (BlockingIOError, ConnectionError):
             return
-        self._queue(answer_line(self.start, peer, flow_id(datagram)), peer)
-
-    def _queue(self, line: bytes, peer: tuple[str, int]) -> None:
-        era = self.pod.era
-        self.server.serve(self.pod, lambda: self._answer(line, peer, era))
+        line, era = answer_line(self.start, peer, flow_id(datagram)), self.pod.era
+        self.server.serve(self.pod, datagram, lambda: self._answer(line, peer, era))
 
     def _answer(self, line: bytes, peer: tuple[str, int], era: int) -> None:
         if era != self.pod.era:

@@ -76,10 +76,10 @@ class Server:
         self.readers.pop(opened.fileno(), None)
         opened.close()
 
-    def serve(self, pod: ServedPod, answer: Callable[[], None]) -> None:
+    def serve(self, pod: ServedPod, request: bytes, answer: Callable[[], None]) -> None:
         """Call `answer` when `pod` has served all who came before, and this one."""
         pod.received += 1
-        finish_ns = pod.finish_time()
+        finish_ns = pod.finish_time(request)
         if finish_ns is None:
             answer()
         else:

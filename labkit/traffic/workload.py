@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping  # noqa: TC003  measure/schema.py reads the annotations at run time
 from dataclasses import dataclass, field
 from itertools import cycle, repeat
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labkit.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Arrivals = Literal["closed", "poisson"]
 ANY_POD = "*"
@@ -26,7 +27,9 @@ class Workload:
     """New connections to one Service port.
 
     `closed` arrivals keep `concurrency` connections open at a time; `poisson` ones come at `rate_per_s`
-    whatever the backends do (so that a slow backend cannot hide its queue). `clients` counts the client
+    whatever the backends do (so that a slow backend cannot hide its queue), `burst` of them at the same
+    moment. A part of the connections, `long_share` (0 to 1), is long: its request takes a pod `long_times`
+    its service time. `clients` counts the client
     addresses that take turns. A flow that has no whole answer `timeout_s` after its start is given up.
     `service_ms` is how long one request takes at a pod, by pod name (`namespace/name`) or "*" for all others;
     a pod serves one request at a time. `weights` are the real servers' weights (IPVS; the lab's extension),
@@ -39,11 +42,14 @@ class Workload:
     concurrency: int = 8
     clients: int = 16
     timeout_s: float = 5.0
+    burst: int = 1
+    long_share: float = 0.0
+    long_times: float = 1.0
     service_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     weights: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
-        for name in ("connections", "concurrency", "clients"):
+        for name in ("connections", "concurrency", "clients", "burst"):
             _require_whole(name, getattr(self, name), least=1)
         if self.arrivals not in {"closed", "poisson"}:
             raise _refusal(f"there are no {self.arrivals!r} arrivals", 'write "closed" or "poisson"')
@@ -53,6 +59,13 @@ class Workload:
             raise _refusal(
                 f"{self.arrivals} arrivals and rate_per_s={self.rate_per_s:g} do not go together",
                 "give rate_per_s with poisson arrivals, and only with them",
+            )
+        _require_number("long_share", self.long_share, least=0.0, most=1.0)
+        _require_number("long_times", self.long_times, least=1.0)
+        if self.burst > 1 and self.arrivals == "closed":
+            raise _refusal(
+                f"burst={self.burst} and closed arrivals do not go together",
+                "use poisson arrivals, or concurrency",
             )
         for pod, service_ms in self.service_ms.items():
             _require_number(f"service_ms of {pod}", service_ms, least=0.0)
@@ -65,6 +78,11 @@ class Workload:
         """How long one request takes at `pod` (`namespace/name`), in milliseconds."""
         return self.service_ms.get(pod, self.service_ms.get(ANY_POD, 0.0))
 
+    @property
+    def mean_times(self) -> float:
+        """How many service times one request takes, on average."""
+        return 1 + self.long_share * (self.long_times - 1)
+
     def weight_of(self, pod: str) -> int:
         """The weight of `pod` as a real server; 1 where none was given."""
         return self.weights.get(pod, 1)
@@ -72,17 +90,22 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class FlowPlan:
-    """One flow from address `client`, `start_us` after the first; None: as soon as a place is free."""
+    """One flow from address `client`, `start_us` after the first; None: as soon as a place is free.
+
+    Its request takes a pod `times` its service time.
+    """
 
     number: int
     client: str
     start_us: float | None = None
+    times: float = 1.0
 
 
 def plan_flows(workload: Workload, seed: int, client_addresses: Sequence[str]) -> tuple[FlowPlan, ...]:
     """Return the flows of `workload` in the order of their start; the addresses take turns.
 
-    Poisson arrivals: gaps between starts are exponential with mean 1/rate, -ln(1 - u) / rate.
+    Poisson arrivals: gaps between bursts are exponential with mean burst/rate, -ln(1 - u) burst / rate.
+    Which flows are long is drawn for each by itself, after the starts.
     Raises RequestError if there are fewer addresses than clients.
     """
     if workload.clients > len(client_addresses):
@@ -90,18 +113,27 @@ def plan_flows(workload: Workload, seed: int, client_addresses: Sequence[str]) -
             f"{workload.clients} client addresses are wanted, the client has {len(client_addresses)}",
             f"ask for at most clients={len(client_addresses)}",
         )
-    starts = _poisson_starts(workload, Random(seed)) if workload.arrivals == "poisson" else repeat(None)
+    random = Random(seed)
+    starts = _poisson_starts(workload, random) if workload.arrivals == "poisson" else repeat(None)
     clients = cycle(client_addresses[: workload.clients])
-    return tuple(map(FlowPlan, range(workload.connections), clients, starts))
+    return tuple(map(FlowPlan, range(workload.connections), clients, starts, _times(workload, random)))
 
 
 def _poisson_starts(workload: Workload, random: Random) -> list[float]:
     starts = []
     at_s = 0.0
-    for _ in range(workload.connections):
+    for number in range(1, workload.connections + 1):
         starts.append(at_s * 1e6)
-        at_s += -math.log(1.0 - random.random()) / workload.rate_per_s
+        if number % workload.burst == 0:
+            at_s += -math.log(1.0 - random.random()) * workload.burst / workload.rate_per_s
     return starts
+
+
+def _times(workload: Workload, random: Random) -> Iterator[float]:
+    if not workload.long_share:
+        return repeat(1.0)
+    draws = (random.random() for _ in range(workload.connections))
+    return (workload.long_times if drawn < workload.long_share else 1.0 for drawn in draws)
 
 
 def _require_whole(name: str, value: object, *, least: int, most: int = MOST_COUNT) -> None:
@@ -109,10 +141,11 @@ def _require_whole(name: str, value: object, *, least: int, most: int = MOST_COU
         raise _refusal(f"{name}={value!r} is not a whole number from {least} to {most}", "change it")
 
 
-def _require_number(name: str, value: Any, *, least: float) -> None:
+def _require_number(name: str, value: Any, *, least: float, most: float = sys.float_info.max) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not least <= value < math.inf:
-        raise _refusal(f"{name}={value!r} is not a number of {least:g} or more", "change it")
+    if not is_number or not least <= value <= most:
+        bounds = f"from {least:g} to {most:g}" if most == 1 else f"of {least:g} or more"
+        raise _refusal(f"{name}={value!r} is not a number {bounds}", "change it")
 
 
 def _refusal(message: str, todo: str) -> RequestError:

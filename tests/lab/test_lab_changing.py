@@ -4,7 +4,7 @@ import pytest
 
 from labkit import Lab
 from labkit.errors import RequestError
-from labkit.lab.changing import Event
+from labkit.spec.events import Event
 
 
 @pytest.fixture(scope="module")

@@ -78,12 +78,12 @@ def test_slopes_are_in_nanoseconds_for_each_service():
 
 def test_what_is_written_is_read_back_and_fits_the_published_schema(tmp_path):
     path = tmp_path / "scaling.jsonl"
-    records.write_scaling(result(), path)
-    assert records.read_scaling(path) == result()
+    result().write(path)
+    assert records.ScalingResult.read(path) == result()
     published = Path(records.__file__).with_name("scaling.schema.json")
-    assert json.loads(published.read_text()) == records.scaling_schema()
+    assert json.loads(published.read_text()) == records.ScalingResult.schema()
     for line in path.read_text().splitlines():
-        Draft202012Validator(records.scaling_schema()).validate(json.loads(line))
+        Draft202012Validator(records.ScalingResult.schema()).validate(json.loads(line))
 
 
 @pytest.mark.parametrize("text", ["", "[]\n", '{"schema": 2}\n', '{"schema": 1}\n', "no JSON"])
@@ -91,7 +91,7 @@ def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "scaling.jsonl"
     path.write_text(text)
     with pytest.raises(RequestError):
-        records.read_scaling(path)
+        records.ScalingResult.read(path)
 
 
 def test_the_chart_says_the_slopes_and_lists_every_row():

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from labkit.errors import RequestError
+from labkit.traffic.answer import service_times
+from labkit.traffic.flow import Target, datagram_of, request_of
 from labkit.traffic.workload import FlowPlan, Workload, plan_flows
 
 ADDRESSES = tuple(f"10.244.0.{number}" for number in range(128, 192))
@@ -77,3 +79,50 @@ def test_poisson_starts_are_those_of_the_seed():
 
 def test_a_workload_can_be_replaced_field_by_field():
     assert dataclasses.replace(Workload(), connections=10).connections == 10
+
+
+def test_bursts_begin_at_the_same_moment_and_keep_the_rate():
+    workload = Workload(connections=2000, arrivals="poisson", rate_per_s=50.0, burst=10, clients=1)
+    starts = [plan.start_us for plan in plan_flows(workload, 1, ADDRESSES)]
+    moments = dict.fromkeys(starts)
+    assert all(starts.count(moment) == 10 for moment in moments)
+    assert 2000 / (starts[-1] / 1e6) == pytest.approx(50, rel=0.2)
+
+
+def test_a_burst_of_one_and_no_long_connections_are_the_plan_of_before():
+    steady = {"connections": 50, "arrivals": "poisson", "rate_per_s": 10.0, "clients": 1}
+    plans = plan_flows(Workload(**steady), 7, ADDRESSES)
+    assert {plan.times for plan in plans} == {1.0}
+    long = plan_flows(Workload(**steady, long_share=0.2, long_times=20.0), 7, ADDRESSES)
+    assert [plan.start_us for plan in long] == [plan.start_us for plan in plans]
+    assert {plan.times for plan in long} == {1.0, 20.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"burst": 2}, {"burst": 0}, {"long_share": 1.5}, {"long_share": -0.1}, {"long_times": 0.5}],
+)
+def test_bursts_and_long_connections_that_cannot_be_are_refused(wrong):
+    with pytest.raises(RequestError):
+        Workload(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "times"),
+    [
+        (b"GET / HTTP/1.1\r\n", 1),
+        (b"GET /?work=20 HTTP/1.1\r\n", 20),
+        (b"GET /?a=b&work=2.5 HTTP/1.1\r\n", 2.5),
+        (b"GET /?homework=9 HTTP/1.1\r\n", 1),
+        (b"17 work=3\n", 3),
+        (b"GET /?work=lots HTTP/1.1\r\n", 1),
+    ],
+)
+def test_a_request_says_how_many_service_times_it_takes(request_line, times):
+    assert service_times(request_line) == times
+
+
+@pytest.mark.parametrize("times", [1.0, 2.5, 20.0])
+def test_what_a_flow_asks_for_is_what_a_pod_understands(times):
+    target = Target("10.96.0.10", 80)
+    assert service_times(request_of(target, times)) == service_times(datagram_of(5, times)) == times

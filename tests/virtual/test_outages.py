@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.lab.changing import Event
 from labkit.outage import Outage, run_outages
+from labkit.spec.events import Event
 from labkit.traffic.retrying import CallPlan
 
 pytestmark = pytest.mark.slow
@@ -142,7 +142,7 @@ def test_a_udp_client_is_stuck_to_a_dead_pod_until_its_endpoint_goes(mode, death
 DRAINED = """
 import sys
 from labkit import Lab
-from labkit.lab.changing import Event
+from labkit.spec.events import Event
 with Lab.open("draining", mode=sys.argv[1]) as lab:
     with lab.happening(Event(1.0, "web-1", sys.argv[2])):
         begun = lab.measure("web", connections=12, concurrency=12, timeout_s=60)

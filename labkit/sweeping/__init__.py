@@ -1,0 +1,1 @@
+"""Sweeps: a grid of experiments as jobs, resumable, its results one table."""
