@@ -124,7 +124,9 @@ def add_monitor(name: str) -> Message:
 
 def delete_by_name(name: str) -> Message:
     """Remove the interface called `name`."""
-    return Message(RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, 0, 0, 0) + _name(name), f"remove the interface {name}")
+    return Message(
+        RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, 0, 0, 0) + _name(name), f"remove the interface {name}"
+    )
 
 
 def add_address(address: Address) -> Message:

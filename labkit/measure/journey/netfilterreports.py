@@ -21,10 +21,28 @@ _NLM_F_CREATE = 0x400
 HOOKS: tuple[Hook, ...] = ("prerouting", "input", "forward", "output", "postrouting")
 _TRACE = re.compile(r"^TRACE: (?P<table>[^:]+):(?P<chain>.+):(?P<what>rule|return|policy):(?P<rule>\d+) ?$")
 _TRACE_KINDS: Mapping[int, Literal["rule", "return", "policy"]] = {1: "policy", 2: "return", 3: "rule"}
-_VERDICTS = {0: "drop", 1: "accept", 3: "queue", -1: "continue", -2: "break", -3: "jump", -4: "goto", -5: "return"}
-_TCP_STATES = (
-    "NONE SYN_SENT SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE SYN_SENT2".split()
-)
+_VERDICTS = {
+    0: "drop",
+    1: "accept",
+    3: "queue",
+    -1: "continue",
+    -2: "break",
+    -3: "jump",
+    -4: "goto",
+    -5: "return",
+}
+_TCP_STATES = [
+    "NONE",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
+    "SYN_SENT2",
+]
 _STATUS = {1: "SEEN_REPLY", 2: "ASSURED", 3: "CONFIRMED", 4: "SRC_NAT", 5: "DST_NAT"}  # bits
 PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 132: "SCTP"}
 
@@ -51,7 +69,7 @@ def read_netfilter(data: bytes, interfaces: Mapping[int, str]) -> Report | None:
 
 def _read_log(attributes: Attributes, interfaces: Mapping[int, str]) -> Report | None:
     prefix = attributes.get(10, b"").rstrip(b"\0").decode(errors="replace")
-    common = {
+    common: dict[str, Any] = {
         "packet": attributes.get(9, b""),
         "mark": _number(attributes.get(2)),
         "in_interface": interfaces.get(_number(attributes.get(4)), ""),

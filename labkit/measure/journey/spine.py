@@ -35,9 +35,19 @@ EVENTS = (
 BUFFER_KB = 4096
 _PAGE_BYTES = 1 << 16  # more than any page of the ring
 
-_FIELD = re.compile(r"field:(?P<type>[^;]*?)\b(?P<name>\w+)(?:\[[^\]]*\])?;\s*offset:(\d+);\s*size:(\d+);\s*signed:(\d);")
+_FIELD = re.compile(
+    r"field:(?P<type>[^;]*?)\b(?P<name>\w+)(?P<array>\[[^\]]*\])?;"
+    r"\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);\s*signed:(?P<signed>\d);"
+)
+_LOST = re.compile(r"^(overrun|dropped events): (\d+)", re.MULTILINE)
 _SYMBOL = re.compile(r"\{\s*(\d+),\s*\"([A-Z0-9_]+)\"\s*\}")
-_FORMATS = {(1, 0): "B", (2, 0): "H", (4, 0): "I", (8, 0): "Q", (1, 1): "b", (2, 1): "h", (4, 1): "i", (8, 1): "q"}
+_NAMED = ("reason", "oldstate", "newstate")  # fields whose numbers the format gives names
+_CODES = {("1", "0"): "B", ("2", "0"): "H", ("4", "0"): "I", ("8", "0"): "Q"} | {
+    ("1", "1"): "b",
+    ("2", "1"): "h",
+    ("4", "1"): "i",
+    ("8", "1"): "q",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,11 @@ class EventFormat:
 
     def read(self, data: bytes) -> dict[str, Any]:
         """Return the fields of an event that lies in `data`."""
-        return {name: _field(data, offset, size, kind) for name, offset, size, kind in self.fields}
+        values = {name: _field(data, offset, size, kind) for name, offset, size, kind in self.fields}
+        for name in _NAMED:
+            if name in values:
+                values[name] = self.symbols.get(values[name], str(values[name]))
+        return values
 
 
 class Spine:
@@ -116,8 +130,9 @@ class Spine:
         """Return what was recorded. Raises TrafficError where the ring had no room for all of it."""
         found: list[SpineEvent] = []
         for processor in sorted((self._place / "per_cpu").iterdir()):
-            stats = dict(re.findall(r"^(overrun|dropped events): (\d+)", (processor / "stats").read_text(), re.MULTILINE))
-            if any(map(int, stats.values())):
+            said = (processor / "stats").read_text()
+            stats = {name: int(number) for name, number in _LOST.findall(said)}
+            if any(stats.values()):
                 raise TrafficError(
                     "the kernel's trace had no room for all events",
                     where=f"{processor.name}: {stats}",
@@ -147,7 +162,9 @@ class Spine:
         try:
             return parse_format(path.read_text())
         except FileNotFoundError as error:
-            raise CapabilityError(f"this Linux has no trace event {event}", todo="labkit guest list") from error
+            raise CapabilityError(
+                f"this Linux has no trace event {event}", todo="labkit guest list"
+            ) from error
 
 
 def parse_format(text: str) -> EventFormat:
@@ -155,17 +172,21 @@ def parse_format(text: str) -> EventFormat:
     name, number = (re.search(rf"^{key}: (\w+)", text, re.MULTILINE) for key in ("name", "ID"))
     if name is None or number is None:
         raise ValueError("this is no event format")
-    fields = []
-    for kind, field, offset, size, signed in _FIELD.findall(text):
-        if "__data_loc" in kind:
-            how = "data"
-        elif (int(size), int(signed)) in _FORMATS and "[" not in kind:
-            how = _FORMATS[int(size), int(signed)]
-        else:
-            how = ""
-        fields.append((field, int(offset), int(size), how))
+    fields = tuple(
+        (one["name"], int(one["offset"]), int(one["size"]), _how_to_read(one))
+        for one in _FIELD.finditer(text)
+    )
     symbols = {int(number): symbol for number, symbol in _SYMBOL.findall(text)}
-    return EventFormat(name[1], int(number[1]), tuple(fields), symbols)
+    return EventFormat(name[1], int(number[1]), fields, symbols)
+
+
+def _how_to_read(field: re.Match[str]) -> str:
+    """Return the way to a field's value: "data" for text elsewhere in the event, "text", "bytes", a code."""
+    if "__data_loc" in field["type"]:
+        return "data"
+    if field["array"]:
+        return "text" if field["type"].strip() == "char" else "bytes"
+    return _CODES.get((field["size"], field["signed"]), "bytes")
 
 
 def read_page(page: bytes) -> Iterator[tuple[int, bytes]]:
@@ -203,6 +224,7 @@ def _field(data: bytes, offset: int, size: int, kind: str) -> Any:
         (place,) = struct.unpack_from("=I", data, offset)
         start, length = place & 0xFFFF, place >> 16
         return data[start : start + length].rstrip(b"\0").decode(errors="replace")
-    if kind:
-        return struct.unpack_from("=" + kind, data, offset)[0]
-    return data[offset : offset + size]
+    whole = data[offset : offset + size]
+    if kind == "text":
+        return whole.partition(b"\0")[0].decode(errors="replace")
+    return whole if kind == "bytes" else struct.unpack("=" + kind, whole)[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from labkit.errors import LabError, TrafficError
 from labkit.fabric import links
@@ -39,7 +39,7 @@ _NO_LOGGER = "NONE"
 
 
 class Tap:
-    """The socket of one namespace. `captured` may be called once, at the end."""
+    """The socket of one namespace."""
 
     def __init__(self, namespace: Namespace) -> None:
         """Open it. Raises TrafficError where that is refused."""
@@ -57,8 +57,12 @@ class Tap:
         """Close it. A second call does nothing."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for select."""
+        return self._socket.fileno()
+
     def captured(self) -> list[Captured]:
-        """Return all that has come, in order. Raises TrafficError where anything found no room."""
+        """Return what has come since the last look, in order. TrafficError where anything found no room."""
         found = [captured for captured in self._read() if captured is not None]
         if lost := read_lost(self._socket):
             raise _loss(self.namespace.name, f"{lost} packets and messages")
@@ -92,6 +96,7 @@ class NodeTap(Tap):
         Raises BuildError or TrafficError where Linux refuses it; nothing is left then.
         """
         self._cleaning = contextlib.ExitStack()
+        self._next: dict[type, int] = {Beaconed: 0, IptablesTraced: 0}  # the number of NFLOG's next message
         try:
             self._add_monitor(namespace, monitor)
             super().__init__(namespace)
@@ -134,14 +139,15 @@ class NodeTap(Tap):
         self.namespace.run(lambda: write_sysctl(_LOGGER, "nfnetlink_log"))
 
     def captured(self) -> list[Captured]:
-        """Return all that has come, in order. Raises TrafficError where anything was lost."""
+        """Return what has come since the last look, in order. TrafficError where anything was lost."""
         if any(opened.has_overflowed() for opened in self._heard):
             raise _loss(self.namespace.name, "messages of netfilter")
         found = super().captured()
         for kind in (Beaconed, IptablesTraced):
             numbers = [one.report.number for one in found if isinstance(one.report, kind)]
-            if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            if numbers != list(range(self._next[kind], self._next[kind] + len(numbers))):
                 raise _loss(self.namespace.name, f"messages of NFLOG ({kind.__name__})")
+            self._next[kind] += len(numbers)
         return found
 
 

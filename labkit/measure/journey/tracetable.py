@@ -1,4 +1,4 @@
-"""The table of our own on a node: switches tracing on for the connection's packets, and beacons between hooks.
+"""The table of our own on a node: it switches tracing on, and has beacons between the hooks.
 
 A table with an owner is the kernel's to remove: it goes when the socket that made it is closed, however its
 process ends (nf_tables.h, NFT_TABLE_F_OWNER). The bit that `meta nftrace set 1` sets is on the packet, so

@@ -1,0 +1,87 @@
+"""From what was observed to a Journey: pure, but for the rules, which are read from the nodes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labkit.measure.journey.connection import find_wires
+from labkit.measure.journey.journey import Journey
+from labkit.measure.journey.outcome import lanes_of, read_outcome
+from labkit.measure.journey.packets import identify_all
+from labkit.measure.journey.rulebook import show_rules
+from labkit.measure.journey.telling import Telling
+from labkit.measure.journey.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labkit.measure.journey.events import Event, Provenance, Question, Ruleset
+    from labkit.measure.journey.observed import Observed
+    from labkit.measure.journey.places import NodeRules, Places
+    from labkit.measure.journey.rulebook import Rulebook
+
+_SHOWN_AFTER = {"first": 1, "handshake": 3}  # packets
+
+
+def compose_journey(
+    observed: Sequence[Observed],
+    question: Question,
+    provenance: Provenance,
+    places: Places,
+    rules: Mapping[str, NodeRules],
+) -> Journey:
+    """Return the journey of the connection that `question` names, as far as its `packets` go."""
+    wires = find_wires(observed, Wire(question.protocol, question.source, question.target))
+    packets, sightings = identify_all(observed, wires)
+    every = Telling(observed, sightings, wires, places, rules).tell()
+    outcome = read_outcome(question, provenance.mode, packets, every, places)
+    most = _SHOWN_AFTER.get(question.packets, len(packets))
+    events = _renumbered([one for one in every if one.packet <= most])
+    rulesets, placed = _rulesets(events, rules)
+    packets = packets[:most]
+    return Journey(provenance, question, lanes_of(events, places), packets, placed, rulesets, outcome)
+
+
+def _renumbered(events: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple(replace(one, sequence=number) for number, one in enumerate(events))
+
+
+def _rulesets(
+    events: Sequence[Event], rules: Mapping[str, NodeRules]
+) -> tuple[tuple[Ruleset, ...], tuple[Event, ...]]:
+    """Return the text of the chains that were met, and the events with the lines of their rules in it."""
+    met: defaultdict[tuple[str, bool], defaultdict[tuple[str, str], set[int]]]
+    met = defaultdict(lambda: defaultdict(set))
+    for one in events:
+        if one.kind == "rule":
+            met[one.namespace, _is_nft(one, rules)][one.table, one.chain].add(one.rule or 0)
+    shown: list[Ruleset] = []
+    lines: dict[tuple[str, bool, str, str, int], int] = {}
+    for (namespace, is_nft), chains in met.items():
+        book = _book(rules[namespace], is_nft=is_nft)
+        ruleset, places = show_rules(namespace, book, chains)
+        shown.append(ruleset)
+        lines |= {(namespace, is_nft, *place): line for place, line in places.items()}
+    placed = tuple(
+        replace(
+            one, line=lines.get((one.namespace, _is_nft(one, rules), one.table, one.chain, one.rule or 0))
+        )
+        if one.kind == "rule"
+        else one
+        for one in events
+    )
+    return tuple(shown), placed
+
+
+def _is_nft(event: Event, rules: Mapping[str, NodeRules]) -> bool:
+    nft = rules[event.namespace].nft
+    return nft is not None and (event.table, event.chain) in nft.chains
+
+
+def _book(rules: NodeRules, *, is_nft: bool) -> Rulebook:
+    book = rules.nft if is_nft else rules.iptables
+    if book is None:
+        raise ValueError("an event of rules that were not read")
+    return book

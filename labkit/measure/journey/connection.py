@@ -1,0 +1,45 @@
+"""Which wires a connection has: what it looks like before and after each address translation, both ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.measure.journey.observed import Beaconed, Tracked
+from labkit.measure.journey.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labkit.measure.journey.events import ConntrackEntry, Direction
+    from labkit.measure.journey.observed import Observed
+
+_OTHER: Mapping[Direction, Direction] = {"request": "reply", "reply": "request"}
+
+
+def find_wires(observed: Iterable[Observed], first: Wire) -> dict[Wire, Direction]:
+    """Return the connection's wires with their directions: `first`, and whatever conntrack made of it.
+
+    A node knows what it translates a wire to; the next node, or IPVS, knows that one's translation.
+    """
+    entries = {entry for one in observed if (entry := _entry(one)) is not None}
+    wires: dict[Wire, Direction] = {first: "request", first.reversed: "reply"}
+    known = 0
+    while known != len(wires):
+        known = len(wires)
+        for entry in entries:
+            _add(entry, wires)
+    return wires
+
+
+def _entry(one: Observed) -> ConntrackEntry | None:
+    return one.what.entry if isinstance(one.what, Beaconed | Tracked) else None
+
+
+def _add(entry: ConntrackEntry, wires: dict[Wire, Direction]) -> None:
+    original = Wire(entry.protocol, entry.original.source, entry.original.destination)
+    translated = Wire(entry.protocol, entry.reply.source, entry.reply.destination).reversed
+    for wire, other in ((original, translated), (translated, original)):
+        if wire in wires:
+            wires.setdefault(other, wires[wire])
+            wires.setdefault(other.reversed, _OTHER[wires[wire]])
+            wires.setdefault(wire.reversed, _OTHER[wires[wire]])
