@@ -35,17 +35,20 @@ def compose_journey(
     """Return the journey of the connection that `question` names, as far as its `packets` go."""
     wires = find_wires(observed, Wire(question.protocol, question.source, question.target))
     packets, sightings = identify_all(observed, wires)
-    every = Telling(observed, sightings, wires, places, rules).tell()
+    every = Telling(observed, sightings, wires, places, rules, provenance.mode).tell()
     outcome = read_outcome(question, provenance.mode, packets, every, places)
     most = _SHOWN_AFTER.get(question.packets, len(packets))
-    events = _renumbered([one for one in every if one.packet <= most])
+    events = _until_packet(most, every)
     rulesets, placed = _rulesets(events, rules)
     packets = packets[:most]
     return Journey(provenance, question, lanes_of(events, places), packets, placed, rulesets, outcome)
 
 
-def _renumbered(events: Sequence[Event]) -> tuple[Event, ...]:
-    return tuple(replace(one, sequence=number) for number, one in enumerate(events))
+def _until_packet(most: int, every: Sequence[Event]) -> tuple[Event, ...]:
+    """Return the events up to the last one of packet `most`, without those of later packets."""
+    end = max((number for number, one in enumerate(every) if 0 < one.packet <= most), default=-1)
+    kept = [one for one in every[: end + 1] if one.packet <= most]
+    return tuple(replace(one, sequence=number) for number, one in enumerate(kept))
 
 
 def _rulesets(

@@ -23,6 +23,7 @@ _HANDLE = re.compile(r"^(?P<text>.*?) # handle (?P<handle>\d+)$")
 _OPENING = re.compile(r"^(?P<kind>table|chain|set|map) (?P<name>[^{]*?) \{")
 _BASE = re.compile(r"type \w+ hook (\w+) priority")
 _TARGET = re.compile(r"(?:^| )-(?:j|g) (\S+)(?: (.*))?$")
+SHOWN_COMMENT = r'comment (?:"([^"]*)"|([^-\s]\S*))'
 _STANDARD = {"ACCEPT", "DROP", "RETURN", "REJECT", "MASQUERADE", "DNAT", "SNAT", "MARK", "LOG", "REDIRECT"}
 
 

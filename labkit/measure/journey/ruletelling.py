@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _INTO = re.compile(r"^(?:jump|goto) (\S+)$")
 _NFT_STATEMENTS = (
-    (re.compile(r"\bdnat (?:ip )?to (\S+)"), "DNAT to {}"),
-    (re.compile(r"\bmasquerade\b()"), "MASQUERADE{}"),
-    (re.compile(r"\breject\b()"), "REJECT{}"),
+    (re.compile(r"(?<![-\w])dnat (?:ip )?to (\S+)"), "DNAT to {}"),
+    (re.compile(r"(?<![-\w])masquerade\b()"), "MASQUERADE{}"),
+    (re.compile(r"(?<![-\w])reject\b(?!-)()"), "REJECT{}"),
 )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = 1  # what a route lookup for a packet made here says it comes in by
 _IPVS_CHOICE = re.compile(r"IPVS: Schedule .* d:(\S+)")
+_POINTER = re.compile(r" ct=[0-9a-f]+,?")  # differs from boot to boot
 _IPVS_DEVICE = "kube-ipvs0"
 _NO_DROPS = frozenset({"TCP_RESET", "OTHERHOST", "SOCKET_FILTER", "TCP_OLD_ACK", "QUEUE_PURGE", "TCP_CLOSE"})
 _UNNAMED = "NOT_SPECIFIED"  # also what is freed in the ordinary course of things
@@ -56,12 +57,14 @@ class Telling:
         wires: Mapping[Wire, Direction],
         places: Places,
         rules: Mapping[str, NodeRules],
+        mode: str,
     ) -> None:
+        self._mode = mode
         self.observed, self.sightings, self.wires, self.places = observed, sightings, wires, places
         self.events: list[Event] = []
         self.here: tuple[str, Sighting] | None = None  # who was seen last, and where
         self._ahead = _next_sightings(observed, sightings)
-        self._headers: dict[tuple[int, str], Headers] = {}
+        self._headers: dict[int, tuple[str, Headers]] = {}
         self._rules = RuleTeller(self, rules)
         self._at: dict[int, tuple[str, Sighting]] = {}  # where the kernel's packets (by address) are
         self._address = 0
@@ -118,32 +121,29 @@ class Telling:
             self._rules.tell_iptables(one, sighting, what)
 
     def _compare(self, one: Observed, sighting: Sighting, hook: Hook, source: Source) -> None:
-        """Tell an address translation where headers are not what they were in this namespace."""
-        key = sighting.packet.number, one.namespace
-        before, after = self._headers.get(key), sighting.headers
-        self._headers[key] = after
-        if before is None or (before.source, before.destination) == (after.source, after.destination):
+        """Tell an address translation where headers are not what they were a moment ago in this namespace."""
+        number, after = sighting.packet.number, sighting.headers
+        namespace, before = self._headers.get(number, ("", after))
+        self._headers[number] = one.namespace, after
+        if namespace != one.namespace or (before.source, before.destination) == (after.source, after.destination):
             return
         verdict = _translation(before, after, is_request=sighting.packet.direction == "request")
-        text = self._who_translates(one.namespace, sighting.packet.number, verdict)
+        text = self._who_translates(one.namespace, sighting.packet.number, verdict, hook)
         fields = {"hook": hook, "verdict": verdict, "before": before, "after": after, "text": text}
         self.add(one, one.namespace, sighting, "nat", source, **fields)
 
-    def _who_translates(self, namespace: str, packet: int, verdict: str) -> str:
-        """Return what decided it: a rule just met, IPVS, or conntrack, which remembers."""
-        wanted = {"DNAT": "DNAT", "SNAT": "MASQUERADE"}
+    def _who_translates(self, namespace: str, packet: int, verdict: str, hook: Hook) -> str:
+        """Return what decided it: a rule just met, IPVS (never in PRE- or POSTROUTING), or conntrack."""
+        wanted = [target for word, target in (("DNAT", "DNAT"), ("SNAT", "MASQUERADE")) if word in verdict]
         for event in reversed(self.events):
             if (event.namespace, event.packet) != (namespace, packet):
                 continue
             if event.kind == "nat":
                 break
-            if event.kind == "ipvs" and "DNAT" in verdict:
-                return "ipvs"
-            if event.kind == "rule" and any(
-                word in verdict and event.verdict.startswith(target) for word, target in wanted.items()
-            ):
+            if event.kind == "rule" and event.verdict.startswith(tuple(wanted)):
                 return "rule"
-        return "conntrack"
+        is_ipvs = self._mode == "ipvs" and hook in {"input", "forward", "output"} and "DNAT" in verdict
+        return "ipvs" if is_ipvs else "conntrack"
 
     def _trace(self, one: Observed) -> None:
         if self.here is not None and self.here[0] == one.namespace:
@@ -244,7 +244,7 @@ class Telling:
         if self.places.kinds.get(namespace) != "node":
             return
         choice = _IPVS_CHOICE.search(message)
-        text = message.removeprefix("IPVS: ").strip()
+        text = _POINTER.sub("", message.removeprefix("IPVS: ").strip())
         verdict = choice[1] if choice else ""
         self.add(one, namespace, sighting, "ipvs", "printk", text=text, verdict=verdict, hook=self._hook())
 

@@ -1,0 +1,98 @@
+"""Events in words: one sentence for each, for texts, tables and pictures alike."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from labkit.measure.journey.rulebook import SHOWN_COMMENT
+
+if TYPE_CHECKING:
+    from labkit.measure.journey.events import Event, Headers
+    from labkit.measure.journey.journey import Journey
+
+_COMMENT = re.compile(SHOWN_COMMENT)
+_BY = {"rule": "as the rule says", "ipvs": "by IPVS", "conntrack": "as conntrack remembers"}
+
+
+def sentence(event: Event) -> str:
+    """Return what happened, in one sentence without its end's full stop; the namespace is not named."""
+    match event.kind:
+        case "interface":
+            way = f"leaves by {event.out_interface}" if event.out_interface else f"enters by {event.in_interface}"
+            return f"{way}: {ends(event.before)}"
+        case "hook":
+            mark = f", mark {event.mark:#x}" if event.mark else ""
+            return f"at {event.hook.upper()}, after {event.text}: {ends(event.before)}{mark}"
+        case "route":
+            return f"routing: {event.verdict}" if event.verdict != "local" else "routing: it is for this place"
+        case "rule":
+            return _rule(event)
+        case "ipvs":
+            return f"IPVS chooses {event.verdict}" if event.verdict else f"IPVS: {event.text}"
+        case "conntrack":
+            return _conntrack(event)
+        case "nat":
+            return f"{event.verdict}, {_BY.get(event.text, event.text)}: {_change(event)}"
+        case "socket":
+            return f"its socket goes from {event.verdict.replace(' -> ', ' to ')}"
+        case "drop":
+            rule = f", by {event.text}" if event.text else ""
+            return f"{event.verdict} here ({event.reason}){rule}"
+
+
+def _rule(event: Event) -> str:
+    place = f"{event.table} {event.chain}"
+    if event.evidence == "inferred":
+        return f"{place}: {event.text}"
+    if event.rule is None:
+        return f"{place}: {event.text}: {event.verdict}"
+    comment = _COMMENT.search(event.text)
+    named = f" ({comment[1] or comment[2]})" if comment else ""
+    return f"{place} rule {event.rule}{named}: {event.verdict}"
+
+
+def _conntrack(event: Event) -> str:
+    entry = event.conntrack
+    if entry is None:
+        return f"conntrack: {event.verdict}"
+    if event.verdict != "new":
+        return f"conntrack {event.verdict}s its entry: {entry.state or ', '.join(entry.status)}"
+    return f"conntrack notes: what answers {entry.reply.source} belongs to {entry.original.destination}"
+
+
+def _change(event: Event) -> str:
+    if event.before is None or event.after is None:
+        return ""
+    pairs = (
+        ("source", event.before.source, event.after.source),
+        ("destination", event.before.destination, event.after.destination),
+    )
+    return ", ".join(f"{name} {before} becomes {after}" for name, before, after in pairs if before != after)
+
+
+def ends(headers: Headers | None) -> str:
+    """Return `source > destination`, with what the packet is."""
+    if headers is None:
+        return ""
+    flags = f" [{headers.flags}]" if headers.flags else ""
+    return f"{headers.source} > {headers.destination}{flags}"
+
+
+def outcome_sentence(journey: Journey) -> str:
+    """Return what came of the connection, in one or two sentences."""
+    outcome, question = journey.outcome, journey.question
+    rewrites = "; ".join(
+        f"{one.kind} in {one.namespace} by {one.by}, {one.before} to {one.after}" for one in outcome.rewrites
+    )
+    told = f" Rewritten: {rewrites}." if rewrites else " No address was rewritten."
+    if outcome.answered_by:
+        seen = "" if outcome.seen_as == question.source else f", which saw it come from {outcome.seen_as}"
+        return f"{outcome.answered_by} answered {question.client}{seen}.{told}"
+    how = {"refused": "was refused", "reset": "was reset", "timeout": "got no answer", None: "ended"}
+    words = f"{question.client} {how[outcome.error]}."
+    if outcome.drop is not None:
+        words += f" It ended in {outcome.drop.namespace}: {outcome.drop.reason.partition(': ')[2]}."
+    elif outcome.reached:
+        words += f" {outcome.reached} got the request, as from {outcome.seen_as}; its answer did not find back."
+    return words + (told if rewrites else "")
