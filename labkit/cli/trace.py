@@ -24,7 +24,9 @@ def trace(
     ] = "client",
     service: Annotated[
         str,
-        typer.Option("--to", help="Whom: a Service's port (web, web:http) or HOST:PORT[/UDP].", metavar="SERVICE"),
+        typer.Option(
+            "--to", help="Whom: a Service's port (web, web:http) or HOST:PORT[/UDP].", metavar="SERVICE"
+        ),
     ] = "",
     mode: Annotated[str, typer.Option(help="iptables, nftables or ipvs.")] = "iptables",
     scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = "rr",

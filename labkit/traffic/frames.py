@@ -47,5 +47,7 @@ def write_pcapng(path: Path, frames: Sequence[CaughtFrame]) -> None:
             wrpcapng(str(path), as_scapy(frames))
         except OSError as error:
             raise RequestError(
-                f"the packets cannot be written: {error.strerror}", where=str(path), todo="choose another file"
+                f"the packets cannot be written: {error.strerror}",
+                where=str(path),
+                todo="choose another file",
             ) from error

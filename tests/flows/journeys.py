@@ -1,6 +1,6 @@
-"""Rows of the flow table, each asked while its journey is recorded: what came of it, and what the journey says.
+"""Rows of the flow table, each asked while its journey is recorded: what came, and what the journey says.
 
-    labkit exec --virtual-time -- python -m flows.journeys [MODE ...]      (make journeys)
+labkit exec --virtual-time -- python -m flows.journeys [MODE ...]      (make journeys)
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class JourneyScene(Scene):
                 words = self._words(asked)
                 observed = recorder.observed()
             for question, (source, to), came in zip(asked.questions, wires, words, strict=True):
-                source = source or _source_of_datagram(observed, to)
-                about = Question(name, source, row.service, to, row.protocol, "all")
+                known = source or _source_of_datagram(observed, to)
+                about = Question(name, known, row.service, to, row.protocol, "all")
                 journey = compose_journey(observed, about, self._provenance(), places, rules)
                 yield Told(row, came, self._word(row, question, journey), journey)
 
@@ -147,12 +147,13 @@ def main(modes: list[str]) -> int:
     """Tell every row; 1 where a journey says something else than what came."""
     wrong = 0
     for mode in modes or MODES:
-        number = 0
-        for number, told in enumerate(tell_all(mode, ROWS), 1):  # type: ignore[arg-type]
+        rows = 0
+        for told in tell_all(mode, ROWS):  # type: ignore[arg-type]
+            rows += 1
             if told.came != told.said:
                 wrong += 1
                 print(f"{told.row}\n  came: {told.came}, the journey: {told.said}: {told.journey.outcome}")  # noqa: T201
-        print(f"{mode}: {number} rows told, {wrong} wrong so far", flush=True)  # noqa: T201
+        print(f"{mode}: {rows} rows told, {wrong} wrong so far", flush=True)  # noqa: T201
     return int(wrong > 0)
 
 

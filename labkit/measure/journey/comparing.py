@@ -28,7 +28,7 @@ def compare_journeys(one: Journey, other: Journey) -> TextTable:
     names = (_name(one), _name(other))
     steps = [_steps(journey) for journey in (one, other)]
     keys = [[key for key, _ in each] for each in steps]
-    rows = tuple(_rows(SequenceMatcher(None, *keys, autojunk=False).get_opcodes(), steps))
+    rows = tuple(_rows(SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes(), steps))
     costs = [
         f"{name}: {rules_compared(journey, 1)} rules compared for the first packet, "
         f"{rules_compared(journey, 0)} for all {len(journey.packets)}"

@@ -11,7 +11,7 @@ from labkit.measure.journey.journey import Journey
 from labkit.measure.journey.outcome import lanes_of, read_outcome
 from labkit.measure.journey.packets import identify_all
 from labkit.measure.journey.rulebook import show_rules
-from labkit.measure.journey.telling import Telling
+from labkit.measure.journey.telling import Material, Telling
 from labkit.measure.journey.wire import Wire
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def compose_journey(
     """Return the journey of the connection that `question` names, as far as its `packets` go."""
     wires = find_wires(observed, Wire(question.protocol, question.source, question.target))
     packets, sightings = identify_all(observed, wires)
-    every = Telling(observed, sightings, wires, places, rules, provenance.mode).tell()
+    every = Telling(Material(observed, sightings, wires, places, rules, provenance.mode)).tell()
     outcome = read_outcome(question, provenance.mode, packets, every, places)
     most = _SHOWN_AFTER.get(question.packets, len(packets))
     events = _until_packet(most, every)

@@ -68,7 +68,7 @@ class _Places:
         return namespace, self.waiting[namespace].popleft()
 
     def _expected(self, packet: int, *, leaving: bool) -> str:
-        """Return where the packet must be now: at the other end of a link it has left by, else where it was."""
+        """Return where the packet must be: at the other end of a link it has left by, else where it was."""
         if packet not in self.last:
             return ""
         place, has_left = self.last[packet]
@@ -86,7 +86,7 @@ class _Places:
 
 
 def join_by_time(streams: Mapping[str, Sequence[Captured]]) -> Iterator[Observed]:
-    """Yield the reports of all namespaces by their stamps: where the kernel has no trace, in real time only."""
+    """Yield the reports of all namespaces by their stamps; in real time only, where there is no trace."""
     every = [
         Observed(captured.time_ns, namespace, captured.report)
         for namespace, stream in streams.items()

@@ -48,7 +48,7 @@ class Journey:
         return journey_text(self, level)
 
     def table(self, level: Level = "summary") -> TextTable:
-        """Return the steps as a table, aligned as text and HTML in a notebook. RequestError: no such level."""
+        """Return the steps as a table: aligned text, HTML in a notebook. RequestError: no such level."""
         from labkit.measure.journey.reading import journey_table
 
         return journey_table(self, level)

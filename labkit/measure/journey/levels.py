@@ -9,7 +9,7 @@ from labkit.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from labkit.measure.journey.events import Event, LaneKind
+    from labkit.measure.journey.events import Event, Kind, LaneKind
     from labkit.measure.journey.journey import Journey
 
 Level = Literal["summary", "rules", "everything"]
@@ -23,7 +23,7 @@ def select_events(journey: Journey, level: Level) -> tuple[Event, ...]:
     kinds = {lane.namespace: lane.kind for lane in journey.lanes}
     levels: Mapping[str, Callable[[Event], bool]] = {
         "summary": lambda event: _is_summary(event, kinds),
-        "rules": lambda event: event.kind not in {"hook"} and (event.kind != "interface" or _is_end(event, kinds)),
+        "rules": lambda event: event.kind != "hook" and (event.kind != "interface" or _is_end(event, kinds)),
         "everything": lambda _: True,
     }
     if level not in levels:
@@ -34,25 +34,16 @@ def select_events(journey: Journey, level: Level) -> tuple[Event, ...]:
 def _is_summary(event: Event, kinds: Mapping[str, LaneKind]) -> bool:
     if event.kind == "drop":
         return True
-    if event.packet > _TOLD_IN_SUMMARY:
-        return False
-    match event.kind:
-        case "interface":
-            return _is_end(event, kinds)
-        case "rule":
-            return event.verdict.startswith((*_DECIDING, *_CHOSEN))
-        case "ipvs":
-            return bool(event.verdict)
-        case "conntrack":
-            return event.verdict == "new" and bool(event.conntrack and _is_translated(event))
-        case "route":
-            return event.direction == "request" and kinds.get(event.namespace) == "node"
-        case "nat":
-            return True
-        case "socket":
-            return kinds.get(event.namespace) != "lan" and event.verdict.endswith("ESTABLISHED")
-        case _:
-            return False
+    tells: Mapping[Kind, bool] = {
+        "interface": _is_end(event, kinds),
+        "rule": event.verdict.startswith((*_DECIDING, *_CHOSEN)),
+        "ipvs": bool(event.verdict),
+        "conntrack": event.verdict == "new" and _is_translated(event),
+        "route": event.direction == "request" and kinds.get(event.namespace) == "node",
+        "nat": True,
+        "socket": event.verdict.endswith("ESTABLISHED"),
+    }
+    return event.packet <= _TOLD_IN_SUMMARY and tells.get(event.kind, False)
 
 
 def _is_end(event: Event, kinds: Mapping[str, LaneKind]) -> bool:

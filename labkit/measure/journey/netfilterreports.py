@@ -1,17 +1,19 @@
-"""Netfilter's netlink messages taken apart: NFLOG, nft trace, conntrack events (nfnetlink_log.h and others)."""
+"""Netfilter's netlink messages taken apart: NFLOG, nft trace, conntrack events (linux/netfilter/nf*.h)."""
 
 from __future__ import annotations
 
 import re
 import socket
 import struct
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.fabric.netlink import read_attributes, split_messages
 from labkit.measure.journey.events import ConntrackEntry, ConntrackTuple, Hook
 from labkit.measure.journey.observed import Beaconed, IptablesTraced, NftTraced, Report, Tracked
 from labkit.measure.journey.tracetable import BY_PREFIX, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FAMILY_HEAD_BYTES = 4  # nfgenmsg
 _LOG_PACKET = 4 << 8
@@ -98,7 +100,16 @@ def _read_nft_trace(attributes: Attributes) -> NftTraced | None:
         words = _VERDICTS.get(_number(attributes[16]), "")
     handle = struct.unpack("!Q", attributes[3])[0] if 3 in attributes else 0
     what = _TRACE_KINDS.get(_number(attributes.get(4)), "rule")
-    return NftTraced(table, _text(attributes.get(2)), what, handle, words, _number(attributes.get(14)))
+    return NftTraced(
+        table,
+        _text(attributes.get(2)),
+        what,
+        handle,
+        words,
+        mark=_number(attributes.get(14)),
+        identity=_number(attributes.get(6)),
+        begins=8 in attributes,  # a chain's first message has the packet's header
+    )
 
 
 def _verdict(verdict: Attributes) -> str:

@@ -51,7 +51,10 @@ class IptablesTraced:
 
 @dataclass(frozen=True, slots=True)
 class NftTraced:
-    """An nft trace message. `handle` names the rule, 0 where none matched; `verdict` as nft writes it."""
+    """An nft trace message. `handle` names the rule, 0 where none matched; `verdict` as nft writes it.
+
+    `identity` is the packet's for as long as it is in one chain; `begins` if the chain is a new one.
+    """
 
     table: str
     chain: str
@@ -59,6 +62,8 @@ class NftTraced:
     handle: int
     verdict: str
     mark: int
+    identity: int
+    begins: bool
 
 
 @dataclass(frozen=True, slots=True)

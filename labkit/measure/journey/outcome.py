@@ -29,7 +29,7 @@ def read_outcome(
 ) -> Outcome:
     """Return what came of the connection that `events` are of."""
     reached = _reached(packets, events, places)
-    seen_as = _seen_as(events, reached) if reached else None
+    seen_as = _seen_as(packets, events, reached) if reached else None
     answer = _answer(question, packets, events, places)
     drop = None if answer is not None and answer[1] is None else _drop(events)
     name = places.name(reached) if reached else None
@@ -62,10 +62,9 @@ def _reached(packets: Sequence[Packet], events: Sequence[Event], places: Places)
     return last.namespace if is_end else ""
 
 
-def _seen_as(events: Sequence[Event], namespace: str) -> str | None:
-    its = [
-        one.after or one.before for one in events if one.namespace == namespace and one.direction == "request"
-    ]
+def _seen_as(packets: Sequence[Packet], events: Sequence[Event], namespace: str) -> str | None:
+    first = next((one.number for one in packets if one.direction == "request"), 0)
+    its = [one.after or one.before for one in events if (one.namespace, one.packet) == (namespace, first)]
     headers = next((one for one in reversed(its) if one is not None), None)
     return headers.source if headers else None
 
@@ -93,7 +92,9 @@ def _answer(
 def _is_answer(question: Question, protocol: str, source: str, destination: str) -> bool:
     if protocol == "ICMP":
         return destination == question.source.rpartition(":")[0]
-    return (source, destination) == (question.target, question.source)
+    # SCTP may answer from any of its addresses: the handshake names them all.
+    is_from_target = source == question.target or protocol == "SCTP"
+    return is_from_target and destination == question.source
 
 
 def _rewrites(events: Sequence[Event], packets: Sequence[Packet], mode: str) -> Iterator[Rewrite]:

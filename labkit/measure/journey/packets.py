@@ -27,6 +27,14 @@ class Sighting:
     headers: Headers
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A packet of the connection in a namespace."""
+
+    namespace: str
+    sighting: Sighting
+
+
 class Packets:
     """The connection's packets, in the order in which they were first seen."""
 

@@ -122,7 +122,7 @@ def parse_nftables(text: str) -> Rulebook:
 
 
 def verdict_of(rule: str) -> str:
-    """Return what an iptables rule does when it matches: `jump KUBE-SERVICES`, `DNAT to 10.244.1.2:8080`, ..."""
+    """Return what an iptables rule does when it matches: `jump KUBE-SERVICES`, `DNAT to 10.244.1.2:80`."""
     found = _TARGET.search(rule)
     if found is None:
         return "continue"

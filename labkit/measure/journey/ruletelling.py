@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from labkit.measure.journey.packets import Spot
 from labkit.measure.journey.rulebook import verdict_of
 from labkit.measure.journey.walk import Walk
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from labkit.measure.journey.observed import IptablesTraced, NftTraced, Observed
     from labkit.measure.journey.packets import Sighting
     from labkit.measure.journey.places import NodeRules
-    from labkit.measure.journey.rulebook import Rule, Rulebook
+    from labkit.measure.journey.rulebook import Chain, Rule, Rulebook
     from labkit.measure.journey.telling import Telling
 
 _INTO = re.compile(r"^(?:jump|goto) (\S+)$")
@@ -25,6 +27,21 @@ _NFT_STATEMENTS = (
     (re.compile(r"(?<![-\w])masquerade\b()"), "MASQUERADE{}"),
     (re.compile(r"(?<![-\w])reject\b(?!-)()"), "REJECT{}"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """A trace message: of which packet, from which source, about which place in which rules."""
+
+    one: Observed
+    sighting: Sighting
+    source: Source
+    book: Rulebook
+    place: Mapping[str, Any]
+
+    @property
+    def chain(self) -> Chain:
+        return self.place["table"], self.place["chain"]
 
 
 class RuleTeller:
@@ -50,8 +67,8 @@ class RuleTeller:
             "out_interface": traced.out_interface,
         }
         rule = book.rule(traced.table, traced.chain, traced.rule)
-        verdict = verdict_of(rule.text) if rule else ""
-        self._tell(one, sighting, "iptables TRACE", book, place, rule, verdict)
+        at = _Traced(one, sighting, "iptables TRACE", book, place)
+        self._tell(at, rule, verdict_of(rule.text) if rule else "")
 
     def tell_nft(self, one: Observed, sighting: Sighting, traced: NftTraced) -> None:
         """Add what an nft trace message says."""
@@ -65,48 +82,35 @@ class RuleTeller:
         hook = self._hooks.get(key, "")
         place = {"hook": hook, "table": traced.table, "chain": traced.chain, "mark": traced.mark}
         rule = book.by_handle(*chain, traced.handle) if traced.handle else None
-        verdict = _nft_verdict(rule.text, traced.verdict) if rule else ""
-        self._tell(one, sighting, "nft trace", book, place, rule, verdict)
+        at = _Traced(one, sighting, "nft trace", book, place)
+        self._tell(at, rule, _nft_verdict(rule.text, traced.verdict) if rule else "")
 
-    def _tell(
-        self,
-        one: Observed,
-        sighting: Sighting,
-        source: Source,
-        book: Rulebook,
-        place: Mapping[str, Any],
-        rule: Rule | None,
-        verdict: str,
-    ) -> None:
-        chain = place["table"], place["chain"]
-        walk = self._walks[one.namespace, sighting.packet.number, f"{place['hook']} {place['table']}"]
+    def _tell(self, at: _Traced, rule: Rule | None, verdict: str) -> None:
+        walk = self._walks[at.one.namespace, at.sighting.packet.number, f"{at.place['hook']} {at.chain[0]}"]
+        reached = walk.reached.get(at.chain, 0)
         if rule is None:
-            self._tell_walked(
-                one, sighting, walk.reached.get(chain, 0) + 1, walk.end(chain, book.length(*chain)), place
-            )
-            policy = book.policies.get(chain, "-")
-            ended = {"text": "the end of the chain", "verdict": "return" if policy == "-" else policy}
-            self.telling.add(one, one.namespace, sighting, "rule", source, **place, **ended)
+            self._tell_walked(at, reached + 1, walk.end(at.chain, at.book.length(*at.chain)))
+            policy = at.book.policies.get(at.chain, "-")
+            verdict = "return" if policy == "-" else policy
+            self._add(at, at.source, text="the end of the chain", verdict=verdict)
             return
-        first = walk.reached.get(chain, 0) + 1
-        skipped = walk.match(chain, rule.number)
-        self._tell_walked(one, sighting, first if first <= rule.number else 1, skipped, place)
+        skipped = walk.match(at.chain, rule.number)
+        self._tell_walked(at, rule.number - skipped, skipped)
         if into := _INTO.match(verdict):
-            walk.enter(place["table"], into[1])
-        matched = {"rule": rule.number, "text": rule.text, "verdict": verdict, "compared": 1}
-        self.telling.add(one, one.namespace, sighting, "rule", source, **place, **matched)
+            walk.enter(at.chain[0], into[1])
+        self._add(at, at.source, rule=rule.number, text=rule.text, verdict=verdict, compared=1)
 
-    def _tell_walked(
-        self, one: Observed, sighting: Sighting, first: int, count: int, place: Mapping[str, Any]
-    ) -> None:
+    def _tell_walked(self, at: _Traced, first: int, count: int) -> None:
         """Add, as an inference, that `count` rules from the `first` on were compared and did not match."""
         if count <= 0:
             return
         which = f"rule {first}" if count == 1 else f"rules {first:,} to {first + count - 1:,}"
-        fields = {"text": f"{which}: compared, no match", "verdict": "no match", "compared": count}
-        self.telling.add(
-            one, one.namespace, sighting, "rule", "rules", **place, **fields, rule=first, evidence="inferred"
-        )
+        text = f"{which}: compared, no match"
+        self._add(at, "rules", rule=first, text=text, verdict="no match", compared=count, evidence="inferred")
+
+    def _add(self, at: _Traced, source: Source, **fields: Any) -> None:
+        spot = Spot(at.one.namespace, at.sighting)
+        self.telling.add(at.one, spot, "rule", source, **at.place, **fields)
 
 
 def _nft_verdict(rule: str, traced: str) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from labkit.measure.journey.rulebook import SHOWN_COMMENT
 
 if TYPE_CHECKING:
-    from labkit.measure.journey.events import Event, Headers
+    from collections.abc import Callable, Mapping
+
+    from labkit.measure.journey.events import Event, Headers, Kind
     from labkit.measure.journey.journey import Journey
 
 _COMMENT = re.compile(SHOWN_COMMENT)
@@ -17,28 +19,37 @@ _BY = {"rule": "as the rule says", "ipvs": "by IPVS", "conntrack": "as conntrack
 
 def sentence(event: Event) -> str:
     """Return what happened, in one sentence without its end's full stop; the namespace is not named."""
-    match event.kind:
-        case "interface":
-            way = f"leaves by {event.out_interface}" if event.out_interface else f"enters by {event.in_interface}"
-            return f"{way}: {ends(event.before)}"
-        case "hook":
-            mark = f", mark {event.mark:#x}" if event.mark else ""
-            return f"at {event.hook.upper()}, after {event.text}: {ends(event.before)}{mark}"
-        case "route":
-            return f"routing: {event.verdict}" if event.verdict != "local" else "routing: it is for this place"
-        case "rule":
-            return _rule(event)
-        case "ipvs":
-            return f"IPVS chooses {event.verdict}" if event.verdict else f"IPVS: {event.text}"
-        case "conntrack":
-            return _conntrack(event)
-        case "nat":
-            return f"{event.verdict}, {_BY.get(event.text, event.text)}: {_change(event)}"
-        case "socket":
-            return f"its socket goes from {event.verdict.replace(' -> ', ' to ')}"
-        case "drop":
-            rule = f", by {event.text}" if event.text else ""
-            return f"{event.verdict} here ({event.reason}){rule}"
+    return _WORDS[event.kind](event)
+
+
+def _interface(event: Event) -> str:
+    way = f"leaves by {event.out_interface}" if event.out_interface else f"enters by {event.in_interface}"
+    return f"{way}: {ends(event.before)}"
+
+
+def _hook(event: Event) -> str:
+    mark = f", mark {event.mark:#x}" if event.mark else ""
+    return f"at {event.hook.upper()}, after {event.text}: {ends(event.before)}{mark}"
+
+
+def _route(event: Event) -> str:
+    return "routing: it is for this place" if event.verdict == "local" else f"routing: {event.verdict}"
+
+
+def _ipvs(event: Event) -> str:
+    return f"IPVS chooses {event.verdict}" if event.verdict else f"IPVS: {event.text}"
+
+
+def _nat(event: Event) -> str:
+    return f"{event.verdict}, {_BY.get(event.text, event.text)}: {_change(event)}"
+
+
+def _socket(event: Event) -> str:
+    return f"its socket goes from {event.verdict.replace(' -> ', ' to ')}"
+
+
+def _drop(event: Event) -> str:
+    return f"{event.verdict} here ({event.reason})" + (f", by {event.text}" if event.text else "")
 
 
 def _rule(event: Event) -> str:
@@ -59,6 +70,19 @@ def _conntrack(event: Event) -> str:
     if event.verdict != "new":
         return f"conntrack {event.verdict}s its entry: {entry.state or ', '.join(entry.status)}"
     return f"conntrack notes: what answers {entry.reply.source} belongs to {entry.original.destination}"
+
+
+_WORDS: Mapping[Kind, Callable[[Event], str]] = {
+    "interface": _interface,
+    "hook": _hook,
+    "route": _route,
+    "rule": _rule,
+    "ipvs": _ipvs,
+    "conntrack": _conntrack,
+    "nat": _nat,
+    "socket": _socket,
+    "drop": _drop,
+}
 
 
 def _change(event: Event) -> str:
@@ -94,5 +118,7 @@ def outcome_sentence(journey: Journey) -> str:
     if outcome.drop is not None:
         words += f" It ended in {outcome.drop.namespace}: {outcome.drop.reason.partition(': ')[2]}."
     elif outcome.reached:
-        words += f" {outcome.reached} got the request, as from {outcome.seen_as}; its answer did not find back."
+        words += (
+            f" {outcome.reached} got the request, as from {outcome.seen_as}; its answer did not find back."
+        )
     return words + (told if rewrites else "")
