@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.errors import RequestError
@@ -53,7 +54,11 @@ def record_journey(lab: LiveCluster, client: str, asked: str, packets: Packets) 
         protocol = target.target.protocol
         question = Question(client, flow.client, target.service, str(target.target), protocol, packets)
         yield compose_journey(
-            recorder.observed(), question, provenance(lab), plan_places(lab.network.plan), read_rules(lab)
+            recorder.observed(),
+            question,
+            replace(provenance(lab), missing=recorder.missing),
+            plan_places(lab.network.plan),
+            read_rules(lab),
         )
 
 

@@ -112,19 +112,20 @@ class KernelTeller:
         self._telling.add(one, spot, "drop", "ftrace", **fields)
 
     def _refused(self) -> Spot | None:
-        """Return the packet that a rule refused last and that is not dropped yet, else the last one seen.
+        """Return the packet made here that netfilter has just refused.
 
-        A rejected packet is dropped after the packet that tells its sender.
+        It is the one that a rule refused last, else (IPVS refuses without a rule) the last one that is no
+        ICMP error: a packet is dropped after the error that tells its sender has been sent.
         """
         here, events = self._telling.here, self._telling.events
         if here is None or not events or events[-1].namespace != here.namespace:
             return None
         dropped = {event.packet for event in events if event.kind == "drop"}
-        for event in reversed(events):
-            is_refusal = event.kind == "rule" and event.verdict in REFUSALS
-            if is_refusal and event.namespace == here.namespace and event.packet not in dropped:
-                return self._telling.spot_of(event)
-        return here
+        its = [one for one in events if one.namespace == here.namespace and one.packet not in dropped | {0}]
+        by_rule = [one for one in its if one.kind == "rule" and one.verdict in REFUSALS]
+        no_errors = [one for one in its if one.before and one.before.protocol != "ICMP"]
+        last = (by_rule or no_errors)[-1:]
+        return self._telling.spot_of(last[0]) if last else here
 
     def _ipvs(self, one: Observed, message: str) -> None:
         here = self._telling.here

@@ -9,7 +9,7 @@ from labkit.measure.journey.events import Drop, Event, Lane, Outcome, Rewrite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from labkit.measure.journey.events import Packet, Question
+    from labkit.measure.journey.events import Headers, Packet, Question
     from labkit.measure.journey.places import Places
     from labkit.traffic.flow import FlowError
 
@@ -73,7 +73,7 @@ def _answer(
     question: Question, packets: Sequence[Packet], events: Sequence[Event], places: Places
 ) -> tuple[str, FlowError | None] | None:
     """Return where the client's first answer was made, and which refusal it is; None where none came."""
-    client = places.addresses.get(question.source.rpartition(":")[0], question.client)
+    client = places.addresses.get(_host(question.source), question.client)
     for packet in packets:
         if packet.direction != "reply":
             continue
@@ -82,19 +82,27 @@ def _answer(
         if not home or any(one.kind == "drop" and one.reason == "NETFILTER_DROP" for one in its):
             continue
         last = home[-1].after or home[-1].before
-        if last is None or not _is_answer(question, last.protocol, last.source, last.destination):
+        if last is None or not _is_answer(question, last, places):
             continue
         maker = its[0].namespace
         return maker, "refused" if last.protocol == "ICMP" or "R" in last.flags else None
     return None
 
 
-def _is_answer(question: Question, protocol: str, source: str, destination: str) -> bool:
-    if protocol == "ICMP":
-        return destination == question.source.rpartition(":")[0]
-    # SCTP may answer from any of its addresses: the handshake names them all.
-    is_from_target = source == question.target or protocol == "SCTP"
-    return is_from_target and destination == question.source
+def _is_answer(question: Question, headers: Headers, places: Places) -> bool:
+    if headers.protocol == "ICMP":
+        return headers.destination == _host(question.source)
+    if headers.destination != question.source:
+        return False
+    if headers.protocol != "SCTP" or headers.source == question.target:
+        return headers.source == question.target
+    # SCTP may answer from another of the address's owner: the handshake names them all.
+    owners = {places.addresses.get(_host(end)) for end in (headers.source, question.target)}
+    return len(owners) == 1 and None not in owners
+
+
+def _host(end: str) -> str:
+    return end.rpartition(":")[0]
 
 
 def _rewrites(events: Sequence[Event], packets: Sequence[Packet], mode: str) -> Iterator[Rewrite]:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from labkit.errors import CapabilityError
 from labkit.fabric.resident import Resident
-from labkit.fabric.sysctl import write_sysctl
-from labkit.measure.journey.joining import join_by_trace
-from labkit.measure.journey.spine import Spine
+from labkit.fabric.sysctl import read_sysctl, write_sysctl
+from labkit.guest.info import current
+from labkit.guest.probe import takes_nftables
+from labkit.measure.journey.joining import join_by_time, join_by_trace
+from labkit.measure.journey.spine import TRACING, Spine
 from labkit.measure.journey.taps import NodeTap, Tap
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 _IPVS_DEBUG = "net/ipv4/vs/debug_level"  # kernel-wide, and only the first namespace may write it
 _IPVS_LEVEL = 7  # the scheduler's choice and what it does to conntrack (include/net/ip_vs.h)
+_NO_SPINE = "routing, sockets' states and reasons of drops (no trace events here); order is by time stamps"
+_NO_TABLE = "headers and conntrack entries between netfilter's steps (no nf_tables for IPv4 here)"
+_NO_IPVS = "IPVS's choice in its own words (no IPVS debug messages here); it is inferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Recorder:
         self._cleaning = contextlib.ExitStack()
         self._taps: dict[str, Tap] = {}
         self._captured: dict[str, list[Captured]] = {}
+        self._spine: Spine | None = None
+        self.missing: tuple[str, ...] = ()  # what this Linux cannot report, each with the reason
         try:
             _undisturbed(lambda: self._open(watched))
         except BaseException:
@@ -62,13 +70,30 @@ class Recorder:
             raise
 
     def _open(self, watched: Watched) -> None:
-        self._spine = self._cleaning.enter_context(Spine())
+        self._open_spine()
+        has_table = takes_nftables()
+        if not has_table:
+            self.missing += (_NO_TABLE,)
         for number, namespace in enumerate(watched.nodes):
-            self._keep(NodeTap(namespace, f"journey{number}", watched.addresses, nft=watched.nft))
+            name = f"journey{number}"
+            tap = NodeTap(namespace, name, watched.addresses, nft=watched.nft, has_table=has_table)
+            self._keep(tap)
         for namespace in watched.others:
             self._keep(Tap(namespace))
         if watched.ipvs:
             self._have_ipvs_talk()
+
+    def _open_spine(self) -> None:
+        if TRACING.is_dir():
+            self._spine = self._cleaning.enter_context(Spine())
+            return
+        guest = current()
+        if guest is not None and guest.clock == "virtual":
+            raise CapabilityError(
+                "in virtual time a journey has no order without the kernel's trace, which this Linux lacks",
+                todo="use the shipped Linux: labkit guest list",
+            )
+        self.missing += (_NO_SPINE,)
 
     def _keep(self, tap: Tap) -> None:
         name = tap.namespace.name
@@ -76,7 +101,10 @@ class Recorder:
         self._cleaning.callback(tap.close)
 
     def _have_ipvs_talk(self) -> None:
-        before = Path("/proc/sys", _IPVS_DEBUG).read_text().strip()
+        if self._spine is None or not Path("/proc/sys", _IPVS_DEBUG).exists():
+            self.missing += (_NO_IPVS,)
+            return
+        before = read_sysctl(_IPVS_DEBUG)
         self._cleaning.callback(write_sysctl, _IPVS_DEBUG, before)
         write_sysctl(_IPVS_DEBUG, _IPVS_LEVEL)
 
@@ -107,6 +135,8 @@ class Recorder:
     def observed(self) -> tuple[Observed, ...]:
         """Return what was reported since the beginning, in order. TrafficError where anything was lost."""
         self._catch()
+        if self._spine is None:
+            return tuple(join_by_time(self._captured))
         self._spine.stop()
         return tuple(join_by_trace(self._captured, self._spine.read(), self._places.peers))
 

@@ -54,6 +54,11 @@ class Rulebook:
         """Return a rule by nft's number for it."""
         return next((one for one in self.chains.get((table, chain), ()) if one.handle == handle), None)
 
+    def has_trace_rules(self, table: str) -> bool:
+        """Return whether a table has rules that switch TRACE on."""
+        its = (rules for (name, _), rules in self.chains.items() if name == table)
+        return any(rule.text.endswith("-j TRACE") for rules in its for rule in rules)
+
     def length(self, table: str, chain: str) -> int:
         """Return how many rules a chain has."""
         return len(self.chains.get((table, chain), ()))

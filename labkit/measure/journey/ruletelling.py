@@ -54,9 +54,9 @@ class RuleTeller:
         self._hooks: dict[tuple[str, int], Hook] = {}
 
     def tell_iptables(self, one: Observed, sighting: Sighting, traced: IptablesTraced) -> None:
-        """Add what a line of TRACE says."""
+        """Add what a line of TRACE says; nothing about a table in which the journey's own rules are."""
         book = self.rules[one.namespace].iptables
-        if book is None:
+        if book is None or book.has_trace_rules(traced.table):
             return
         place = {
             "hook": traced.hook,

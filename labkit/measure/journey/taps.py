@@ -17,7 +17,8 @@ from labkit.fabric.netlink import Message, NetfilterSocket, RouteSocket, attribu
 from labkit.fabric.sysctl import read_sysctl, write_sysctl
 from labkit.measure.journey.netfilterreports import read_netfilter
 from labkit.measure.journey.observed import Beaconed, Captured, Frame, IptablesTraced
-from labkit.measure.journey.tracetable import BEACON_GROUP, plan_trace_table
+from labkit.measure.journey.switch import TraceTable, trace_rules
+from labkit.measure.journey.tracetable import BEACON_GROUP
 from labkit.traffic.packetsocket import TIMESPEC, read_lost, watch_all_interfaces
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CONNTRACK_GROUPS = (1, 2, 3)
 _LOGGER = "net/netfilter/nf_log/2"
 _LOG_CONFIG = 4 << 8 | 1
 _NO_LOGGER = "NONE"
+_NUMBERED, _WITH_CONNTRACK = 0x1, 0x4
 
 
 class Tap:
@@ -90,8 +92,12 @@ class Tap:
 class NodeTap(Tap):
     """The tap of a node: also the table of our own, and whatever netfilter reports there."""
 
-    def __init__(self, namespace: Namespace, monitor: str, addresses: Sequence[str], *, nft: bool) -> None:
-        """Open everything; `monitor` is what its nlmon interface is to be called, `nft`: hear nft trace too.
+    def __init__(
+        self, namespace: Namespace, monitor: str, addresses: Sequence[str], *, nft: bool, has_table: bool
+    ) -> None:
+        """Open everything; `monitor` is what its nlmon interface is to be called.
+
+        `nft`: hear nft trace too; `has_table`: this Linux has nf_tables for a table of our own.
 
         Raises BuildError or TrafficError where Linux refuses it; nothing is left then.
         """
@@ -102,7 +108,7 @@ class NodeTap(Tap):
             super().__init__(namespace)
             self._cleaning.callback(super().close)
             self.interfaces = namespace.run(lambda: dict(socket.if_nameindex()))
-            self._listen(addresses, nft=nft)
+            self._listen(addresses, nft=nft, has_table=has_table)
         except BaseException:
             self._cleaning.close()
             raise
@@ -117,14 +123,16 @@ class NodeTap(Tap):
         routes.send([links.add_monitor(name)])
         self._cleaning.callback(routes.send, [links.delete_by_name(name)])
 
-    def _listen(self, addresses: Sequence[str], *, nft: bool) -> None:
-        self._heard = [self._netfilter() for _ in range(4)]
-        beacons, traces, events, table = self._heard
+    def _listen(self, addresses: Sequence[str], *, nft: bool, has_table: bool) -> None:
+        self._heard = [self._netfilter() for _ in range(3)]
+        beacons, traces, events = self._heard
         events.join((*CONNTRACK_GROUPS, NFT_TRACE_GROUP) if nft else CONNTRACK_GROUPS)
-        beacons.send(_log_messages(BEACON_GROUP))
-        traces.send(_log_messages(TRACE_GROUP))
+        traces.send([_log_config(TRACE_GROUP, _NUMBERED)])
+        if has_table:
+            beacons.send([_log_config(BEACON_GROUP, _NUMBERED | _WITH_CONNTRACK)])
         self._take_logger()
-        table.send_transaction(tuple(plan_trace_table(addresses)))
+        switch = TraceTable if has_table else trace_rules
+        self._cleaning.enter_context(switch(self.namespace, addresses))
 
     def _netfilter(self) -> NetfilterSocket:
         name = self.namespace.name
@@ -159,12 +167,11 @@ def _loss(where: str, what: str) -> LabError:
     )
 
 
-def _log_messages(group: int) -> list[Message]:
-    """Return what makes a group of NFLOG report packets one by one, numbered, with conntrack's view."""
+def _log_config(group: int, flags: int) -> Message:
+    """Return what makes a group of NFLOG report whole packets one by one (nfnetlink_log.h)."""
     head = struct.pack("!BBH", socket.AF_UNSPEC, 0, group)
     bind = attribute(1, struct.pack("!B", 1))
-    mode = attribute(2, struct.pack("!IBB", 0xFFFF, 2, 0)[:6])
-    flags = attribute(6, struct.pack("!H", 0x1 | 0x4))
+    whole = attribute(2, struct.pack("!IBB", 0xFFFF, 2, 0))
     threshold = attribute(5, struct.pack("!I", 1))
-    body = head + bind + mode + threshold + flags
-    return [Message(_LOG_CONFIG, 0, body, f"report the packets of NFLOG group {group}")]
+    body = head + bind + whole + threshold + attribute(6, struct.pack("!H", flags))
+    return Message(_LOG_CONFIG, 0, body, f"report the packets of NFLOG group {group}")

@@ -127,6 +127,7 @@ class Telling:
             self._compare(one, spot, what.beacon.hook, "beacon")
             self._tell_beacon(one, spot, what)
         elif isinstance(what, IptablesTraced):
+            self._compare(one, spot, what.hook, "iptables TRACE")
             self._rules.tell_iptables(one, sighting, what)
 
     def _tell_beacon(self, one: Observed, spot: Spot, what: Beaconed) -> None:
@@ -151,7 +152,14 @@ class Telling:
         verdict = _translation(before, after, is_request=packet.direction == "request")
         text = self._who_translates(spot, verdict, hook)
         fields = {"hook": hook, "verdict": verdict, "before": before, "after": after, "text": text}
+        if text == "ipvs" and packet.direction == "request" and not self._has_chosen(spot):
+            chosen = {"verdict": after.destination, "hook": hook, "before": before, "evidence": "inferred"}
+            self.add(one, spot, "ipvs", source, **chosen)
         self.add(one, spot, "nat", source, **fields)
+
+    def _has_chosen(self, spot: Spot) -> bool:
+        """Return whether IPVS's choice for the connection is told, in this namespace."""
+        return any(one.kind == "ipvs" and one.namespace == spot.namespace for one in self.events)
 
     def _who_translates(self, spot: Spot, verdict: str, hook: Hook) -> str:
         """Return what decided it: a rule just met, IPVS (never in PRE- or POSTROUTING), or conntrack."""
