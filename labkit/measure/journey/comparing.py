@@ -55,8 +55,8 @@ def _key(event: Event, lane: str) -> Step:
     details = {
         "interface": "out" if event.out_interface else "in",
         "nat": f"{event.verdict} at {event.hook} by {event.text}",
-        "rule": f"{event.table} {event.verdict.split()[0]}",
-        "route": event.verdict.split()[0],
+        "rule": f"{event.table} {event.verdict.partition(' ')[0]}",
+        "route": event.verdict.partition(" ")[0],
         "socket": event.verdict,
     }
     return lane, event.kind, str(event.direction), details.get(event.kind, "")

@@ -16,7 +16,7 @@ _TITLE = "journey.json"
 
 def to_json(journey: Journey) -> str:
     """Return the journey as JSON text; `from_json` makes the same journey of it."""
-    return json.dumps({"schema": FORMAT, **encode(journey)}, indent=1, allow_nan=False) + "\n"
+    return json.dumps({"schema": FORMAT, **encode(journey)}, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def from_json(text: str) -> Journey:

@@ -28,6 +28,8 @@ _TABLES = {253: "default", 254: "main", 255: "local"}
 _NO_DROPS = frozenset({"TCP_RESET", "OTHERHOST", "SOCKET_FILTER", "TCP_OLD_ACK", "QUEUE_PURGE", "TCP_CLOSE"})
 _BY_RULE = "NETFILTER_DROP"
 _UNNAMED = "NOT_SPECIFIED"  # also what is freed in the ordinary course of things
+_NO_DESTINATION = "no dest found"
+NO_SERVER = "no real server"
 REFUSALS = frozenset({"REJECT", "DROP", "drop"})
 
 
@@ -109,6 +111,8 @@ class KernelTeller:
         fields = {"verdict": "dropped", "reason": reason, "hook": last.hook if last else ""}
         if last is not None and last.kind == "rule" and last.verdict in REFUSALS:
             fields |= {"text": last.text, "verdict": "rejected" if last.verdict == "REJECT" else "dropped"}
+        elif last is not None and last.verdict == NO_SERVER:
+            fields |= {"text": last.text, "verdict": "rejected"}
         self._telling.add(one, spot, "drop", "ftrace", **fields)
 
     def _refused(self) -> Spot | None:
@@ -134,7 +138,8 @@ class KernelTeller:
             return
         text = _POINTER.sub("", message.removeprefix("IPVS:").strip())
         choice = _IPVS_CHOICE.search(text)
-        fields = {"text": text, "verdict": choice[1] if choice else "", "hook": self._hook()}
+        verdict = NO_SERVER if _NO_DESTINATION in text else choice[1] if choice else ""
+        fields = {"text": text, "verdict": verdict, "hook": self._hook()}
         self._telling.add(one, here, "ipvs", "printk", **fields)
 
     def _hook(self) -> Hook:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from labkit.measure.journey.events import Drop, Event, Lane, Outcome, Rewrite
+from labkit.measure.journey.kerneltelling import NO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,8 +126,10 @@ def _drop(events: Sequence[Event]) -> Drop | None:
     if event is None:
         return None
     words = _WORDS.get(event.reason, "the kernel dropped it")
-    if event.verdict == "rejected":
+    if event.verdict == "rejected" and not any(one.verdict == NO_SERVER for one in events):
         words = "a rule rejects it, and its sender is told"
+    elif event.verdict == "rejected":
+        words = "IPVS has no real server for it, and its sender is told"
     elif event.reason == "NETFILTER_DROP" and not event.text:
         words = "netfilter dropped it"
     told = any(one.packet and one.before and _is_refusal(one) for one in events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from labkit.measure.journey.kerneltelling import NO_SERVER
 from labkit.measure.journey.rulebook import SHOWN_COMMENT
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def _route(event: Event) -> str:
 
 
 def _ipvs(event: Event) -> str:
+    if event.verdict == NO_SERVER:
+        return "IPVS has no real server for it"
     return f"IPVS chooses {event.verdict}" if event.verdict else f"IPVS: {event.text}"
 
 
