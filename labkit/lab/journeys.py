@@ -16,7 +16,7 @@ from labkit.measure.journey.events import Packets, Provenance, Question
 from labkit.measure.journey.observed import Frame
 from labkit.measure.journey.places import NodeRules, plan_places
 from labkit.measure.journey.recorder import Recorder, Watched
-from labkit.measure.journey.rulebook import read_iptables, read_nftables
+from labkit.measure.journey.rulebook import read_iptables, read_nftables, read_virtual_servers
 from labkit.measure.journey.wire import read_packet
 from labkit.measure.records import GuestFacts
 from labkit.measure.targets import find_service_target
@@ -131,6 +131,7 @@ def read_rules(lab: LiveCluster) -> Mapping[str, NodeRules]:
         name: NodeRules(
             read_iptables(namespace, f"iptables-{lab.iptables_backend}-save"),
             read_nftables(namespace) if uses_nft else None,
+            read_virtual_servers(namespace) if lab.mode == "ipvs" else "",
         )
         for name, namespace in lab.nodes.items()
     }

@@ -42,6 +42,9 @@ class Told:
     said: str
     journey: Journey
 
+    def __str__(self) -> str:
+        return f"{self.row}\n  came: {self.came}, its journey: {self.said}: {self.journey.outcome}"
+
 
 class JourneyScene(Scene):
     """The scene, with a recorder for every question."""
@@ -152,7 +155,7 @@ def main(modes: list[str]) -> int:
             rows += 1
             if told.came != told.said:
                 wrong += 1
-                print(f"{told.row}\n  came: {told.came}, the journey: {told.said}: {told.journey.outcome}")  # noqa: T201
+                print(told)  # noqa: T201
         print(f"{mode}: {rows} rows told, {wrong} wrong so far", flush=True)  # noqa: T201
     return int(wrong > 0)
 

@@ -10,7 +10,7 @@ from labkit.measure.journey.connection import find_wires
 from labkit.measure.journey.journey import Journey
 from labkit.measure.journey.outcome import lanes_of, read_outcome
 from labkit.measure.journey.packets import identify_all
-from labkit.measure.journey.rulebook import show_rules
+from labkit.measure.journey.rulebook import show_rules, show_virtual_server
 from labkit.measure.journey.telling import Material, Telling
 from labkit.measure.journey.wire import Wire
 
@@ -39,9 +39,10 @@ def compose_journey(
     outcome = read_outcome(question, provenance.mode, packets, every, places)
     most = _SHOWN_AFTER.get(question.packets, len(packets))
     events = _until_packet(most, every)
-    rulesets, placed = _rulesets(events, rules)
-    packets = packets[:most]
-    return Journey(provenance, question, lanes_of(events, places), packets, placed, rulesets, outcome)
+    chains, events = _rulesets(events, rules)
+    servers, events = _virtual_servers(events, rules)
+    lanes = lanes_of(events, places)
+    return Journey(provenance, question, lanes, packets[:most], events, chains + servers, outcome)
 
 
 def _until_packet(most: int, every: Sequence[Event]) -> tuple[Event, ...]:
@@ -76,6 +77,25 @@ def _rulesets(
         for one in events
     )
     return tuple(shown), placed
+
+
+def _virtual_servers(
+    events: Sequence[Event], rules: Mapping[str, NodeRules]
+) -> tuple[tuple[Ruleset, ...], tuple[Event, ...]]:
+    """Return the virtual servers that chose, and the events with the lines of the real servers chosen."""
+    shown: dict[str, Ruleset] = {}
+    placed: list[Event] = []
+    for one in events:
+        line = None
+        if one.kind == "ipvs" and one.verdict and one.before is not None:
+            printed = rules[one.namespace].virtual_servers
+            ruleset = shown.setdefault(
+                one.namespace, show_virtual_server(one.namespace, printed, one.before.destination)
+            )
+            lines = enumerate(ruleset.text.splitlines(), 1)
+            line = next((number for number, text in lines if f" -r {one.verdict} " in text), None)
+        placed.append(replace(one, line=line) if line else one)
+    return tuple(shown.values()), tuple(placed)
 
 
 def _is_nft(event: Event, rules: Mapping[str, NodeRules]) -> bool:

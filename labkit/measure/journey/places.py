@@ -30,10 +30,11 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class NodeRules:
-    """A node's rules: those of iptables, and those of nft, where they are."""
+    """A node's rules: those of iptables, those of nft, and IPVS's virtual servers, as ipvsadm prints them."""
 
     iptables: Rulebook | None
-    nft: Rulebook | None
+    nft: Rulebook | None = None
+    virtual_servers: str = ""
 
 
 def plan_places(plan: AddressPlan) -> Places:

@@ -74,11 +74,9 @@ def read_nftables(namespace: Namespace) -> Rulebook:
     return parse_nftables(_printed(namespace, ["nft", "-a", "list", "ruleset", "ip"]))
 
 
-def read_virtual_servers(namespace: Namespace, address: str) -> Ruleset:
-    """Return the virtual server at `address` (`10.96.0.10:80`) as ipvsadm prints it."""
-    lines = _printed(namespace, ["ipvsadm", "-Sn"]).splitlines()
-    its = [line for line in lines if f" {address} " in line]
-    return Ruleset(namespace.name, "ipvsadm", "".join(f"{line}\n" for line in its))
+def read_virtual_servers(namespace: Namespace) -> str:
+    """Return the node's virtual servers with their real servers, as ipvsadm prints them."""
+    return _printed(namespace, ["ipvsadm", "-Sn"])
 
 
 def parse_iptables(text: str) -> Rulebook:
@@ -164,6 +162,12 @@ def show_rules(
             else:
                 lines.append(f"{indent}# ({rule:,} more rules)")
     return Ruleset(namespace, book.tool, "".join(f"{line}\n" for line in lines)), places
+
+
+def show_virtual_server(namespace: str, printed: str, address: str) -> Ruleset:
+    """Return the lines of the virtual server at `address` (`10.96.0.10:80`)."""
+    its = [line for line in printed.splitlines(keepends=True) if f" {address} " in line]
+    return Ruleset(namespace, "ipvsadm", "".join(its))
 
 
 def _around(rules: tuple[Rule, ...], wanted: Collection[int]) -> Iterator[Rule | int]:
