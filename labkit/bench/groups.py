@@ -17,6 +17,7 @@ GROUPS: Mapping[str, str] = {
     "sending": "labkit.bench.sending",
     "forwarding": "labkit.bench.forwarding",
     "building": "labkit.bench.building",
+    "journey": "labkit.bench.journey",
 }
 
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from labkit.errors import RequestError
 from labkit.guest.info import current
@@ -27,6 +27,7 @@ from labkit.traffic.workload import FlowPlan, Workload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from labkit.fabric.namespace import Namespace
     from labkit.lab.live import LiveCluster
     from labkit.measure.journey.journey import Journey
     from labkit.measure.journey.observed import Captured
@@ -40,26 +41,32 @@ _PLACE = re.compile(r"^(?P<host>[^:/]+):(?P<port>\d{1,5})(?:/(?P<protocol>TCP|UD
 @contextlib.contextmanager
 def record_journey(lab: LiveCluster, client: str, asked: str, packets: Packets) -> Iterator[Journey]:
     """Send one connection from `client` to `asked` and yield its journey; errors as for `Lab.journey`."""
-    if packets not in {"first", "handshake", "all"}:
+    if packets not in get_args(Packets):
         raise RequestError(f"there are no {packets!r} packets", todo="write first, handshake or all")
-    namespace = lab.namespace(client)
-    target = find_asked(lab, asked)
+    namespace, target = lab.namespace(client), find_asked(lab, asked)
     source = _source(lab, client, target.target)
-    with Recorder(_watched(lab, namespace.name, target, source), plan_places(lab.network.plan)) as recorder:
-        (flow,) = send_flows(
-            namespace, target.target, Workload(connections=1, timeout_s=TIMEOUT_S), [FlowPlan(0, source)]
-        )
-        if packets == "all" and flow.error is None and target.target.protocol == "TCP":
-            recorder.wait(lambda captured: _has_ended(captured[namespace.name], flow), _ENDING_TIMEOUT_S)
+    with open_recorder(lab, client, asked) as recorder:
+        flow = _send(namespace, target.target, source)
         protocol = target.target.protocol
+        if packets == "all" and flow.error is None and protocol == "TCP":
+            recorder.wait(lambda captured: _has_ended(captured[namespace.name], flow), _ENDING_TIMEOUT_S)
         question = Question(client, flow.client, target.service, str(target.target), protocol, packets)
-        yield compose_journey(
-            recorder.observed(),
-            question,
-            replace(provenance(lab), missing=recorder.missing),
-            plan_places(lab.network.plan),
-            read_rules(lab),
-        )
+        made = replace(provenance(lab), missing=recorder.missing)
+        places = plan_places(lab.network.plan)
+        yield compose_journey(recorder.observed(), question, made, places, read_rules(lab))
+
+
+def open_recorder(lab: LiveCluster, client: str, asked: str) -> Recorder:
+    """Return a recorder of what goes from `client` to `asked` and back, recording; errors as above."""
+    target = find_asked(lab, asked)
+    watched = _watched(lab, lab.namespace(client).name, target, _source(lab, client, target.target))
+    return Recorder(watched, plan_places(lab.network.plan))
+
+
+def _send(namespace: Namespace, target: Target, source: str) -> FlowOutcome:
+    workload = Workload(connections=1, timeout_s=TIMEOUT_S)
+    (flow,) = send_flows(namespace, target, workload, [FlowPlan(0, source)])
+    return flow
 
 
 def find_asked(lab: LiveCluster, asked: str) -> ServiceTarget:

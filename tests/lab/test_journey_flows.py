@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from flows.journeys import JourneyScene
 from flows.round import Patience
@@ -76,7 +78,7 @@ spec:
 
 
 @settings(
-    max_examples=5,
+    max_examples=int(os.environ.get("JOURNEY_EXAMPLES", "5")),
     deadline=None,
     phases=[Phase.generate],  # each example builds a cluster: to find a smaller one would take minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
