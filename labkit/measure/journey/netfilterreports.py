@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import socket
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from labkit.fabric.netlink import read_attributes, split_messages
+from labkit.fabric.netlink import attribute, read_attributes, split_messages
 from labkit.measure.journey.events import ConntrackEntry, ConntrackTuple, Hook
 from labkit.measure.journey.observed import Beaconed, IptablesTraced, NftTraced, Report, Tracked
 from labkit.measure.journey.tracetable import BY_PREFIX, TABLE
@@ -19,6 +20,7 @@ _FAMILY_HEAD_BYTES = 4  # nfgenmsg
 _LOG_PACKET = 4 << 8
 _NFT_TRACE = 10 << 8 | 17
 _CONNTRACK_NEW, _CONNTRACK_DELETE = 1 << 8, 1 << 8 | 2
+_OWN_TABLE = attribute(1, TABLE.encode() + b"\0")  # nft traces the beacons, too, and names the table first
 _NLM_F_CREATE = 0x400
 HOOKS: tuple[Hook, ...] = ("prerouting", "input", "forward", "output", "postrouting")
 _TRACE = re.compile(r"^TRACE: (?P<table>[^:]+):(?P<chain>.+):(?P<what>rule|return|policy):(?P<rule>\d+) ?$")
@@ -57,6 +59,8 @@ def read_netfilter(data: bytes, interfaces: Mapping[int, str]) -> Report | None:
     `interfaces` are the namespace's by index.
     """
     for kind, flags, _, body in split_messages(data):
+        if kind == _NFT_TRACE and _OWN_TABLE in body[: _FAMILY_HEAD_BYTES + len(_OWN_TABLE)]:
+            return None
         attributes = dict(read_attributes(body[_FAMILY_HEAD_BYTES:]))
         if kind == _LOG_PACKET:
             return _read_log(attributes, interfaces)
@@ -80,8 +84,7 @@ def _read_log(attributes: Attributes, interfaces: Mapping[int, str]) -> Report |
     }
     beacon = BY_PREFIX.get(prefix.strip())
     if beacon is not None:
-        entry = dict(read_attributes(attributes.get(18, b"")))
-        return Beaconed(beacon=beacon, entry=_read_entry(entry), **common)
+        return Beaconed(beacon=beacon, entry=_entry_in(attributes.get(18, b"")), **common)
     traced = _TRACE.match(prefix)
     if traced is None:
         return None
@@ -90,10 +93,8 @@ def _read_log(attributes: Attributes, interfaces: Mapping[int, str]) -> Report |
     return IptablesTraced(traced["table"], traced["chain"], what, int(traced["rule"]), hook, **common)
 
 
-def _read_nft_trace(attributes: Attributes) -> NftTraced | None:
+def _read_nft_trace(attributes: Attributes) -> NftTraced:
     table = _text(attributes.get(1))
-    if table == TABLE:
-        return None
     verdict = dict(read_attributes(attributes.get(5, b"")))
     words = _verdict(verdict)
     if 16 in attributes and 5 not in attributes:  # a chain's end: its policy
@@ -122,6 +123,11 @@ def _verdict(verdict: Attributes) -> str:
 def _read_tracked(change: Literal["new", "update", "destroy"], attributes: Attributes) -> Tracked | None:
     entry = _read_entry(attributes)
     return Tracked(change, entry) if entry else None
+
+
+@lru_cache(maxsize=256)  # one beacon after the other says the same
+def _entry_in(data: bytes) -> ConntrackEntry | None:
+    return _read_entry(dict(read_attributes(data)))
 
 
 def _read_entry(attributes: Attributes) -> ConntrackEntry | None:

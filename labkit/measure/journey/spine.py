@@ -41,6 +41,12 @@ _FIELD = re.compile(
 )
 _LOST = re.compile(r"^(overrun|dropped events): (\d+)", re.MULTILINE)
 _SYMBOL = re.compile(r"\{\s*(\d+),\s*\"([A-Z0-9_]+)\"\s*\}")
+_WANTED = frozenset(
+    {"name", "skbaddr", "len"}
+    | {"tb_id", "err", "iif", "src", "dst", "gw4"}
+    | {"oldstate", "newstate", "sport", "dport", "saddr", "daddr"}
+    | {"reason", "msg"}
+)
 _NAMED = ("reason", "oldstate", "newstate")  # fields whose numbers the format gives names
 _CODES = {("1", "0"): "B", ("2", "0"): "H", ("4", "0"): "I", ("8", "0"): "Q"} | {
     ("1", "1"): "b",
@@ -61,7 +67,7 @@ class SpineEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventFormat:
-    """How an event lies in the ring: (name, offset, size, kind) of each field, and names of numbers."""
+    """How an event lies in the ring: (name, offset, size, kind) of each field in use, names of numbers."""
 
     name: str
     number: int
@@ -175,6 +181,7 @@ def parse_format(text: str) -> EventFormat:
     fields = tuple(
         (one["name"], int(one["offset"]), int(one["size"]), _how_to_read(one))
         for one in _FIELD.finditer(text)
+        if one["name"] in _WANTED
     )
     symbols = {int(number): symbol for number, symbol in _SYMBOL.findall(text)}
     return EventFormat(name[1], int(number[1]), fields, symbols)
