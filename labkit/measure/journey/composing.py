@@ -33,7 +33,9 @@ def compose_journey(
     rules: Mapping[str, NodeRules],
 ) -> Journey:
     """Return the journey of the connection that `question` names, as far as its `packets` go."""
-    wires = find_wires(observed, Wire(question.protocol, question.source, question.target))
+    wires = find_wires(
+        observed, Wire(question.protocol, question.source, question.target), _aliases(question, places)
+    )
     packets, sightings = identify_all(observed, wires)
     every = Telling(Material(observed, sightings, wires, places, rules, provenance.mode)).tell()
     outcome = read_outcome(question, provenance.mode, packets, every, places)
@@ -43,6 +45,16 @@ def compose_journey(
     servers, events = _virtual_servers(events, rules)
     lanes = lanes_of(events, places)
     return Journey(provenance, question, lanes, packets[:most], events, chains + servers, outcome)
+
+
+def _aliases(question: Question, places: Places) -> tuple[Wire, ...]:
+    """Return the wires to the other addresses of who is asked: SCTP names them all, and may answer from any."""
+    address, _, port = question.target.rpartition(":")
+    owner = places.addresses.get(address)
+    if question.protocol != "SCTP" or owner is None:
+        return ()
+    its = (one for one, namespace in places.addresses.items() if namespace == owner)
+    return tuple(Wire("SCTP", question.source, f"{one}:{port}") for one in its)
 
 
 def _until_packet(most: int, every: Sequence[Event]) -> tuple[Event, ...]:

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 _OTHER: Mapping[Direction, Direction] = {"request": "reply", "reply": "request"}
 
 
-def find_wires(observed: Iterable[Observed], first: Wire) -> dict[Wire, Direction]:
+def find_wires(
+    observed: Iterable[Observed], first: Wire, aliases: Iterable[Wire] = ()
+) -> dict[Wire, Direction]:
     """Return the connection's wires with their directions: `first`, and whatever conntrack made of it.
 
-    A node knows what it translates a wire to; the next node, or IPVS, knows that one's translation.
+    A node knows what it translates a wire to; the next node, or IPVS, knows that one's translation. `aliases`
+    are other wires of the same connection, as SCTP may have.
     """
     entries = {entry for one in observed if (entry := _entry(one)) is not None}
-    wires: dict[Wire, Direction] = {first: "request", first.reversed: "reply"}
+    wires: dict[Wire, Direction] = {}
+    for wire in (first, *aliases):
+        wires |= {wire: "request", wire.reversed: "reply"}
     known = 0
     while known != len(wires):
         known = len(wires)
