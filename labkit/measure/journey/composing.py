@@ -48,7 +48,7 @@ def compose_journey(
 
 
 def _aliases(question: Question, places: Places) -> tuple[Wire, ...]:
-    """Return the wires to the other addresses of who is asked: SCTP names them all, and may answer from any."""
+    """Return the wires to the other addresses of who is asked: SCTP may answer from any of them."""
     address, _, port = question.target.rpartition(":")
     owner = places.addresses.get(address)
     if question.protocol != "SCTP" or owner is None:
