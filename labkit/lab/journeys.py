@@ -81,15 +81,21 @@ def find_asked(lab: LiveCluster, asked: str) -> ServiceTarget:
     if place is None or place["host"] in names:
         return find_service_target(lab.cluster, asked)
     host, protocol = place["host"], (place["protocol"] or "TCP").upper()
-    address = (
-        host
-        if _is_address(host)
-        else lab.network.plan.namespace(lab.namespace(host).name).addresses[0].address
-    )
-    pods = tuple(pod.key for pod in lab.cluster.pods)
-    target = Target(address, int(place["port"]), "UDP" if protocol == "UDP" else "TCP")
+    port = int(place["port"])
+    if not 0 < port < 65536:
+        raise RequestError(f"there is no port {port}", where=asked, todo="ports are 1 to 65535")
+    address = host if _is_address(host) else _own_address(lab, host)
+    target = Target(address, port, "UDP" if protocol == "UDP" else "TCP")
     known = {str(one.target): one for one in plan_service_targets(lab.cluster)}
+    pods = tuple(pod.key for pod in lab.cluster.pods)
     return known.get(str(target)) or ServiceTarget(asked, target, pods)
+
+
+def _own_address(lab: LiveCluster, name: str) -> str:
+    addresses = lab.network.plan.namespace(lab.namespace(name).name).addresses
+    if not addresses:
+        raise RequestError(f"{name} has no address", todo="name a node, pod or client")
+    return addresses[0].address
 
 
 def _is_address(text: str) -> bool:
@@ -109,7 +115,13 @@ def _source(lab: LiveCluster, client: str, target: Target) -> str:
 
 def _chosen_source(target: Target) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.connect((target.address, target.port))
+        try:
+            asker.connect((target.address, target.port))
+        except OSError as error:
+            raise RequestError(
+                f"there is no way to {target.address} from there: {error.strerror}",
+                todo="ask from a client, node or pod that has a route to it (lab.route)",
+            ) from error
         return str(asker.getsockname()[0])
 
 
@@ -117,7 +129,9 @@ def _watched(lab: LiveCluster, client: str, target: ServiceTarget, source: str) 
     plan = lab.network.plan
     nodes = {one.name for one in plan.namespaces if one.kind == "node"}
     pods = [plan.pod(key) for key in target.pods or (pod.key for pod in lab.cluster.pods)]
-    others = {client, *(pod.name for pod in pods), *(n.name for n in plan.namespaces if n.kind == "lan")}
+    asked = plan_places(plan).addresses.get(target.target.address, client)
+    lans = (one.name for one in plan.namespaces if one.kind == "lan")
+    others = {client, asked, *lans, *(pod.name for pod in pods)}
     addresses = {source, target.target.address} | {
         pod.addresses[0].address for pod in pods if pod.kind == "pod"
     }

@@ -17,7 +17,7 @@ from labkit.measure.journey.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labkit.measure.journey.events import Event, Provenance, Question, Ruleset
+    from labkit.measure.journey.events import Event, Packet, Provenance, Question, Ruleset
     from labkit.measure.journey.observed import Observed
     from labkit.measure.journey.places import NodeRules, Places
     from labkit.measure.journey.rulebook import Rulebook
@@ -39,7 +39,7 @@ def compose_journey(
     packets, sightings = identify_all(observed, wires)
     every = Telling(Material(observed, sightings, wires, places, rules, provenance.mode)).tell()
     outcome = read_outcome(question, provenance.mode, packets, every, places)
-    most = _SHOWN_AFTER.get(question.packets, len(packets))
+    most = _last_shown(question, packets)
     events = _until_packet(most, every)
     chains, events = _rulesets(events, rules)
     servers, events = _virtual_servers(events, rules)
@@ -55,6 +55,13 @@ def _aliases(question: Question, places: Places) -> tuple[Wire, ...]:
         return ()
     its = (one for one, namespace in places.addresses.items() if namespace == owner)
     return tuple(Wire("SCTP", question.source, f"{one}:{port}") for one in its)
+
+
+def _last_shown(question: Question, packets: Sequence[Packet]) -> int:
+    """Return the number of the last packet asked for; ICMP messages on the way do not count."""
+    own = [one.number for one in packets if one.headers.protocol != "ICMP"]
+    count = _SHOWN_AFTER.get(question.packets, len(packets))
+    return own[count - 1] if count <= len(own) else len(packets)
 
 
 def _until_packet(most: int, every: Sequence[Event]) -> tuple[Event, ...]:

@@ -40,11 +40,12 @@ def join_by_trace(
     for event in trace:
         if event.name not in {LEAVING, ENTERING}:
             yield Observed(event.time_ns, "", event)
-        elif (found := next(placed)) is not None:
-            namespace, captured = found
-            yield Observed(event.time_ns, namespace, event)
-            if captured.report is not None:
-                yield Observed(event.time_ns, namespace, captured.report)
+            continue
+        found = next(placed)
+        namespace, report = (found[0], found[1].report) if found is not None else ("", None)
+        yield Observed(event.time_ns, namespace, event)
+        if report is not None:
+            yield Observed(event.time_ns, namespace, report)
 
 
 @dataclass(slots=True)

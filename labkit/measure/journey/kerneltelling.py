@@ -124,12 +124,18 @@ class KernelTeller:
         here, events = self._telling.here, self._telling.events
         if here is None or not events or events[-1].namespace != here.namespace:
             return None
+        if here.sighting.headers.protocol == "ICMP" and not self._has_left(here):
+            return here
         dropped = {event.packet for event in events if event.kind == "drop"}
         its = [one for one in events if one.namespace == here.namespace and one.packet not in dropped | {0}]
         by_rule = [one for one in its if one.kind == "rule" and one.verdict in REFUSALS]
         no_errors = [one for one in its if one.before and one.before.protocol != "ICMP"]
         last = (by_rule or no_errors)[-1:]
         return self._telling.spot_of(last[0]) if last else here
+
+    def _has_left(self, spot: Spot) -> bool:
+        place = spot.namespace, spot.sighting.packet.number, "interface"
+        return any((one.namespace, one.packet, one.kind) == place for one in self._telling.events)
 
     def _ipvs(self, one: Observed, message: str) -> None:
         here = self._telling.here

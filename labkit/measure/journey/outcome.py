@@ -86,13 +86,13 @@ def _answer(
         if last is None or not _is_answer(question, last, places):
             continue
         maker = its[0].namespace
-        return maker, "refused" if last.protocol == "ICMP" or "R" in last.flags else None
+        return maker, "refused" if _is_refusal(last) else None
     return None
 
 
 def _is_answer(question: Question, headers: Headers, places: Places) -> bool:
     if headers.protocol == "ICMP":
-        return headers.destination == _host(question.source)
+        return _is_refusal(headers) and headers.destination == _host(question.source)
     if headers.destination != question.source:
         return False
     if headers.protocol != "SCTP" or headers.source == question.target:
@@ -132,10 +132,11 @@ def _drop(events: Sequence[Event]) -> Drop | None:
         words = "IPVS has no real server for it, and its sender is told"
     elif event.reason == "NETFILTER_DROP" and not event.text:
         words = "netfilter dropped it"
-    told = any(one.packet and one.before and _is_refusal(one) for one in events)
+    told = any(one.packet and one.before and _is_refusal(one.before) for one in events)
     return Drop(event.namespace, event.packet, f"{event.reason}: {words}", event.text, told)
 
 
-def _is_refusal(event: Event) -> bool:
-    headers = event.before
-    return headers is not None and (headers.protocol == "ICMP" or "R" in headers.flags)
+def _is_refusal(headers: Headers) -> bool:
+    if headers.protocol == "ICMP":
+        return headers.flags.endswith(("unreachable", "prohibited"))  # not a redirect
+    return "R" in headers.flags

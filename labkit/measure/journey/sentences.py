@@ -72,6 +72,8 @@ def _conntrack(event: Event) -> str:
         return f"conntrack: {event.verdict}"
     if event.verdict != "new":
         return f"conntrack {event.verdict}s its entry: {entry.state or ', '.join(entry.status)}"
+    if entry.reply.source == entry.original.destination:
+        return f"conntrack notes a connection to {entry.original.destination}"
     return f"conntrack notes: what answers {entry.reply.source} belongs to {entry.original.destination}"
 
 
@@ -124,4 +126,11 @@ def outcome_sentence(journey: Journey) -> str:
         words += (
             f" {outcome.reached} got the request, as from {outcome.seen_as}; its answer did not find back."
         )
+    else:
+        words += _last_seen(journey)
     return words + (told if rewrites else "")
+
+
+def _last_seen(journey: Journey) -> str:
+    its = [one for one in journey.events if one.direction == "request" and one.kind in {"interface", "route"}]
+    return f" The last of it: {its[-1].namespace}, {sentence(its[-1])}." if its else ""
