@@ -66,6 +66,6 @@ def trace(
         if pcapng is not None:
             journey.to_pcapng(pcapng)
         if svg is not None:
-            from labkit.chart.ladder import ladder_svg
+            from labkit.chart.ladder import ladder_svg  # type: ignore[import-not-found,unused-ignore]
 
             write_text(svg, ladder_svg(journey))

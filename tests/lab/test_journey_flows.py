@@ -22,13 +22,15 @@ CLIENTS = ("client", "outside", "node-1")
 
 
 def sample_rows(mode):
-    """Return the first row of each source and outcome, those that wait for silence left out but for one."""
-    found = {}
+    """Return the first row of each source and of each outcome; of those that wait for silence only one."""
+    met, found = set(), []
     for row in ROWS:
-        if (row.mode, row.setup, row.weather) == (mode, "", "") and not row.destination.endswith("six times"):
-            found.setdefault((row.source, row.expected), row)
-    silent = [row for row in found.values() if row.may_be_silent]
-    return [row for row in found.values() if not row.may_be_silent] + silent[:1]
+        is_usual = (row.mode, row.setup, row.weather) == (mode, "", "")
+        if is_usual and not row.destination.endswith("six times") and {row.source, row.expected} - met:
+            met |= {row.source, row.expected}
+            found.append(row)
+    silent = [row for row in found if row.may_be_silent]
+    return [row for row in found if row not in silent[1:]]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -36,7 +38,7 @@ def test_journeys_of_the_flow_table_say_what_came(mode):
     with JourneyScene(mode, Patience(silence_s=0.5)) as scene:
         scene.program()
         told = list(scene.told(sample_rows(mode)))
-    assert len(told) >= 20
+    assert len(told) >= 10
     assert [str(one) for one in told if one.said != one.came] == []
 
 
@@ -78,7 +80,7 @@ spec:
 
 
 @settings(
-    max_examples=int(os.environ.get("JOURNEY_EXAMPLES", "5")),
+    max_examples=int(os.environ.get("JOURNEY_EXAMPLES", "3")),
     deadline=None,
     phases=[Phase.generate],  # each example builds a cluster: to find a smaller one would take minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

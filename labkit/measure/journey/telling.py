@@ -159,7 +159,8 @@ class Telling:
 
     def _has_chosen(self, spot: Spot) -> bool:
         """Return whether IPVS's choice for the connection is told, in this namespace."""
-        return any(one.kind == "ipvs" and one.namespace == spot.namespace for one in self.events)
+        its = (one for one in self.events if one.kind == "ipvs" and one.namespace == spot.namespace)
+        return any(one.verdict for one in its)
 
     def _who_translates(self, spot: Spot, verdict: str, hook: Hook) -> str:
         """Return what decided it: a rule just met, IPVS (never in PRE- or POSTROUTING), or conntrack."""
