@@ -43,8 +43,12 @@ def _entry(one: Observed) -> ConntrackEntry | None:
 def _add(entry: ConntrackEntry, wires: dict[Wire, Direction]) -> None:
     original = Wire(entry.protocol, entry.original.source, entry.original.destination)
     translated = Wire(entry.protocol, entry.reply.source, entry.reply.destination).reversed
-    for wire, other in ((original, translated), (translated, original)):
-        if wire in wires:
-            wires.setdefault(other, wires[wire])
-            wires.setdefault(other.reversed, _OTHER[wires[wire]])
-            wires.setdefault(wire.reversed, _OTHER[wires[wire]])
+    known = original if original in wires else translated
+    if known not in wires:
+        return
+    direction = wires[known]
+    # Between DNAT, which comes first, and SNAT a packet has one new end and one old one.
+    half_way = Wire(entry.protocol, original.source, translated.destination)
+    for wire in (original, half_way, translated):
+        wires.setdefault(wire, direction)
+        wires.setdefault(wire.reversed, _OTHER[direction])
