@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
     from labkit.proxy.plans import Mode
 
-_CONNECTIONS = 60  # at once they would share the cost of waiting: one after the other, as a journey's is
+_CONNECTIONS = 20  # one after the other, as a journey's is; more would only take longer to read
 
 
 @contextmanager
