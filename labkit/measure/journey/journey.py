@@ -38,8 +38,8 @@ class Journey:
     rulesets: tuple[Ruleset, ...]
     outcome: Outcome
 
-    def __str__(self) -> str:
-        return self.text()
+    def __repr__(self) -> str:
+        return self.text()  # a notebook shows it, not the thousands of values
 
     def text(self, level: Level = "summary") -> str:
         """Return the steps, a line each, and what came of the connection. RequestError: no such level."""
