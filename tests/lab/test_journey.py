@@ -20,6 +20,11 @@ pytestmark = pytest.mark.skipif(not takes_nftables(), reason="journeys are whole
 @pytest.fixture(scope="module")
 def lab():
     with Lab.open("web") as opened:
+        opened.switch("ipvs")
+        with opened.journey(
+            "client", service="web"
+        ):  # the namespaces' own threads begin with their first use
+            pass
         yield opened
 
 
@@ -124,6 +129,29 @@ def test_without_its_rule_a_service_is_not_found(lab):
     lab.reset("iptables")
     with lab.journey("client", service="web") as journey:
         assert journey.outcome.answered_by
+
+
+@pytest.mark.parametrize(
+    ("mode", "emptying"),
+    [
+        ("iptables", "iptables-legacy -t nat -F KUBE-POSTROUTING"),
+        ("ipvs", "iptables-legacy -t nat -F KUBE-POSTROUTING"),
+        ("nftables", "nft flush chain ip kube-proxy masquerading"),
+    ],
+)
+def test_without_the_rules_that_masquerade_nobody_does(lab, mode, emptying):
+    lab.switch(mode)
+
+    def masquerades():
+        with lab.journey("outside", service="node-1:30080") as journey:
+            pass
+        rules = [event for event in journey.events if event.verdict == "MASQUERADE"]
+        return [one.kind for one in journey.outcome.rewrites], bool(rules)
+
+    assert masquerades() == (["DNAT", "SNAT"], True)
+    lab.nodes["node-1"].command(emptying.split())
+    assert masquerades() == (["DNAT"], False)
+    lab.switch("ipvs" if mode == "iptables" else "iptables")  # and the rules are written anew
 
 
 def test_a_reject_names_the_rule_and_the_client_is_told(lab):
