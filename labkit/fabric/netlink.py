@@ -196,15 +196,8 @@ class NetfilterSocket(RouteSocket):
         """Have nf_tables do all `messages`, or none of them. Raises RefusedError for the first refused."""
         first = self._sequence + 1
         self._sequence += len(messages)
-        self._socket.send(
-            b"".join(
-                [
-                    _batch_bound(NFNL_MSG_BATCH_BEGIN),
-                    *packed(messages, first),
-                    _batch_bound(NFNL_MSG_BATCH_END),
-                ]
-            )
-        )
+        begin, end = _batch_bound(NFNL_MSG_BATCH_BEGIN), _batch_bound(NFNL_MSG_BATCH_END)
+        self._socket.send(b"".join([begin, *packed(messages, first), end]))
         self._raise_refusals(messages, first)
 
     def join(self, groups: Iterable[int]) -> None:
