@@ -22,6 +22,7 @@ _PUBLIC = {
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
     "show_scaling": "labkit.chart.scaling",
+    "show_topology": "labkit.chart.topology",
 }
 __all__ = [
     "Event",
@@ -36,6 +37,7 @@ __all__ = [
     "show_latency",
     "show_rewriting",
     "show_scaling",
+    "show_topology",
 ]
 
 
