@@ -6,6 +6,7 @@ which the picture's own style sheet changes it where JupyterLab's theme is dark.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -38,6 +39,31 @@ PAINTS: Mapping[Paint, tuple[str, str]] = MappingProxyType(
         "none": ("none", "none"),
     }
 )
+# DejaVu Sans' letters by their width in hundredths of an em; its bold ones are about so much wider.
+_EM: Mapping[str, float] = MappingProxyType(
+    {
+        letter: hundredths / 100
+        for hundredths, letters in (
+            (29, "'ijlIJ"),
+            (33, " ,.·/:;\\|f"),
+            (40, "-()[]t!r"),
+            (50, '"*_`'),
+            (53, "sz?"),
+            (56, "cL"),
+            (59, "Fkvxy"),
+            (62, "PTYaoe"),
+            (64, "ESbdghnpqu$0123456789{}"),
+            (69, "KAVBRXZ"),
+            (75, "CUHN"),
+            (79, "DG&OQ"),
+            (84, "w#+<=>^~→✓"),
+            (87, "M"),
+        )
+        for letter in letters
+    }
+)
+BOLD = 1.13
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 DARK = '[data-jp-theme-light="false"]'
 
 
@@ -92,7 +118,7 @@ def picture(width: float, height: float, title: str, alt: str, parts: Iterable[s
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'class="labkit" style="display:block;width:100%;max-width:{width:g}px;height:auto" '
         f'font-family="{escape(style.FONT)}" font-size="13">'
-        f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>{style_sheet()}"
+        f"<title>{written(title)}</title><desc>{written(alt)}</desc>{style_sheet()}"
         f"{rect(Box(0, 0, width, height), fill='paper')}{''.join(parts)}</svg>"
     )
 
@@ -124,14 +150,20 @@ def text(
     paint: Paint = "ink",
     weight: int = 400,
     mono: bool = False,
+    halo: bool = False,
 ) -> str:
-    """Return one line of text whose baseline begins (or has its middle, or ends) at (x, y)."""
+    """Return one line of text whose baseline begins (or has its middle, or ends) at (x, y).
+
+    A `halo` of paper parts it from the lines that it stands on.
+    """
     family = f' font-family="{escape(MONO)}"' if mono else ""
     bold = f' font-weight="{weight}"' if weight != 400 else ""
     side = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    around = ' stroke-width="4" paint-order="stroke" stroke-linejoin="round"' if halo else ""
+    colours = painted(paint, "paper" if halo else None)
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}"{side}{bold}{family} {painted(paint)}>'
-        f"{escape(words, quote=False)}</text>"
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}"{side}{bold}{family}{around} {colours}>'
+        f"{written(words)}</text>"
     )
 
 
@@ -172,7 +204,35 @@ def width_px(words: str, size: float = 13, *, mono: bool = False, weight: int = 
     """Return how wide text is at most, in pixels: by DejaVu Sans, the widest of the fonts we name."""
     if mono:
         return len(words) * MONO_EM * size
-    return sum(_em(letter) for letter in words) * size * (1.09 if weight >= 600 else 1)
+    return sum(_EM.get(letter, 1.0) for letter in words) * size * (BOLD if weight >= 600 else 1)
+
+
+def written(words: str) -> str:
+    """Return the words as XML holds them: its own signs escaped, what it cannot hold replaced."""
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", words), quote=False)
+
+
+def wrapped(
+    words: str, room_px: float, size: float = 13, *, mono: bool = False, weight: int = 400
+) -> list[str]:
+    """Return the words in lines that fit; a word that is too long for a line is cut where it must be."""
+    lines: list[str] = []
+    for word in words.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and width_px(joined, size, mono=mono, weight=weight) <= room_px:
+            lines[-1] = joined
+            continue
+        rest = word
+        while width_px(rest, size, mono=mono, weight=weight) > room_px and len(rest) > 1:
+            cut = next(
+                at
+                for at in range(len(rest) - 1, 0, -1)
+                if at == 1 or width_px(rest[:at], size, mono=mono, weight=weight) <= room_px
+            )
+            lines.append(rest[:cut])
+            rest = rest[cut:]
+        lines.append(rest)
+    return lines
 
 
 def clipped(words: str, room_px: float, size: float = 13, *, mono: bool = False, weight: int = 400) -> str:
@@ -187,14 +247,6 @@ def clipped(words: str, room_px: float, size: float = 13, *, mono: bool = False,
             return short
         kept -= 1
     return "…"
-
-
-def _em(letter: str) -> float:
-    if letter in "ijl.,:;'|! ()[]It/f-r":
-        return 0.41
-    if letter in "mwMW@%—…→":
-        return 0.97
-    return 0.78 if letter.isupper() else 0.645
 
 
 def _dash(dash: str) -> str:
