@@ -25,7 +25,8 @@ def title_of(journey: Journey) -> str:
     end: str = "no answer" if came.error in {None, "timeout"} else f"{came.error}"
     if came.answered_by:
         end = f"{short_name(came.answered_by)} answers"
-    return f"{asked.client} asks {asked.service} ({asked.target}): {end}"
+    whom = asked.service if asked.service == asked.target else f"{asked.service} ({asked.target})"
+    return f"{asked.client} asks {whom}: {end}"
 
 
 def subtitle_of(journey: Journey) -> str:
@@ -42,7 +43,9 @@ def footer_of(journey: Journey) -> str:
     if came.answered_by:
         parts.append(f"Answered by {came.answered_by}, which saw {came.seen_as} as its client.")
     elif came.drop:
-        parts.append(f"Ended on {came.drop.namespace}: {came.drop.reason}.")
+        parts.append(f"Ended on {came.drop.namespace}: {came.drop.reason.removeprefix('NETFILTER_DROP: ')}.")
+    elif seen := [event.namespace for event in journey.events if event.packet]:
+        parts.append(f"No answer came; the last that was seen of it was in {seen[-1]}.")
     if missing := journey.provenance.missing:
         parts.append(f"This Linux could not show {counted(len(missing), 'thing')}.")
     return " ".join(parts)

@@ -83,6 +83,7 @@ def draw_ladder(plan: LadderPlan, alt: str) -> str:
         text(EDGE_PX, 27, clipped(plan.title, room, 17, weight=600), size=17, weight=600),
         text(EDGE_PX, 46, clipped(plan.subtitle, room, 12.5), size=12.5, paint="muted"),
         *_key(),
+        *(_machine(head, bottom + 8) for head in plan.heads if head.lane.kind == "node"),
         *(_band(row) for row in plan.rows),
         *(_lane(head, bottom + 8) for head in plan.heads),
         *(_leader(row, plan) for row in plan.rows),
@@ -107,24 +108,20 @@ def _key() -> Iterator[str]:
         x += 25 + width_px(words, 12) + 22
 
 
+def _machine(head: LaneHead, bottom: float) -> str:
+    """Return the ground of a node's lane: what happens on it happens in one machine."""
+    box = head.box
+    return rect(Box(box.middle - 22, box.bottom - 4, 44, bottom - box.bottom), fill="panel")
+
+
 def _lane(head: LaneHead, bottom: float) -> str:
     box, lane = head.box, head.lane
-    if lane.kind == "node":
-        band = rect(Box(box.middle - 22, box.bottom - 4, 44, bottom - box.bottom), fill="panel")
-    else:
-        band = ""
     line = path([(box.middle, box.bottom), (box.middle, bottom)], stroke="line")
     frame = rect(box, fill="panel" if lane.kind == "node" else "paper", stroke="line", radius=6)
-    name = text(
-        box.middle,
-        box.y + 18,
-        clipped(lane.namespace, box.width - 8, 12.5, weight=600),
-        size=12.5,
-        anchor="middle",
-        weight=600,
-    )
+    shown = clipped(lane.namespace, box.width - 8, 12.5, weight=600)
+    name = text(box.middle, box.y + 18, shown, size=12.5, anchor="middle", weight=600)
     kind = text(box.middle, box.y + 33, lane.kind, size=11, anchor="middle", paint="muted")
-    return band + line + frame + name + kind
+    return line + frame + name + kind
 
 
 def _section(section: Section, plan: LadderPlan) -> str:

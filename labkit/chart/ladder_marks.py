@@ -62,4 +62,5 @@ _MARKS: Mapping[StepKind, Callable[[float, float], str]] = {
     "route": _ring,
     "hook": _ring,
     "interface": _ring,
+    "ipvs": _ring,
 }

@@ -2,7 +2,7 @@
 
 summary     about a dozen: hops between namespaces, the rule (or IPVS) that chose the pod, what was rewritten,
             the route, what conntrack remembers, where it ended; later packets are one step each
-rules       also every rule, and every packet in full
+rules       also every rule that was compared, and every packet in full
 everything  every event
 """
 
@@ -30,6 +30,7 @@ StepKind = Literal[
     "hook",
     "route",
     "rule",
+    "ipvs",
     "choice",
     "nat",
     "conntrack",
@@ -38,9 +39,8 @@ StepKind = Literal[
 ]
 LEVELS: tuple[Level, ...] = get_args(Level)
 PASSES_SHOWN = 3
-ON_THE_WAY = frozenset(
-    {"interface", "hook", "route", "rule", "ipvs", "nat", "drop"}
-)  # where the packet itself is
+# Kinds of events that happen where the packet itself is.
+ON_THE_WAY = frozenset({"interface", "hook", "route", "rule", "ipvs", "nat", "drop"})
 ENDPOINT_CHAINS = ("KUBE-SEP-", "endpoint-")
 
 
@@ -79,7 +79,7 @@ def journey_steps(journey: Journey, level: Level = "summary") -> tuple[Step, ...
     steps = list(_walk(journey.events, lanes))
     if level == "everything":
         return tuple(steps)
-    steps = [step for step in steps if step.kind not in {"interface", "hook"}]
+    steps = [step for step in steps if _is_a_deed(step, steps)]
     if level == "rules":
         return tuple(steps)
     leading = _leading(steps)
@@ -112,14 +112,14 @@ def _walk(events: Sequence[Event], lanes: Mapping[str, int]) -> Iterator[Step]:
                 continue
         if event.kind in {"rule", "ipvs"}:
             met.append(event)
-        by = _responsible(event, met) if event.kind == "nat" else None
-        yield replace(step, rule=by, compared=_compared(met))
+        compared = sum(one.compared for one in met)
+        yield replace(step, rule=_responsible(event, met), compared=compared)
 
 
 def _kind(event: Event) -> StepKind:
-    if event.kind == "ipvs" or (event.kind == "rule" and chosen_chain(event)):
-        return "choice"
-    return event.kind
+    if event.kind == "ipvs":
+        return "choice" if event.verdict else "ipvs"
+    return "choice" if chosen_chain(event) else event.kind
 
 
 def chosen_chain(event: Event) -> str:
@@ -128,30 +128,28 @@ def chosen_chain(event: Event) -> str:
     return target if event.kind == "rule" and target.startswith(ENDPOINT_CHAINS) else ""
 
 
-def _responsible(event: Event, rules: Sequence[Event]) -> Event | None:
-    """Return the rule (or IPVS's choice) that asked for a rewriting: the last that names its target."""
-    if "undone" in event.verdict:
+def _responsible(event: Event, met: Sequence[Event]) -> Event | None:
+    """Return what did it: for a rewriting the last rule (or IPVS) that asked for it, for others the reason.
+
+    Of what IPVS says, the line that names the server is the clearest; a packet that it dropped has the last.
+    """
+    if event.kind == "ipvs":
+        return next((one for one in reversed(met) if ": server " in one.text), event)
+    if event.kind == "drop":
+        return next((one for one in reversed(met) if one.kind == "ipvs"), None) if not event.text else None
+    if event.kind != "nat" or "undone" in event.verdict:
         return None
     words = ("SNAT", "MASQUERADE", "masquerade", "snat to") if _changes_source(event) else ("DNAT", "dnat to")
-    for rule in reversed(rules):
-        if rule.kind == "ipvs" and not _changes_source(event):
-            return rule
-        if any(word in rule.verdict or word in rule.text for word in words):
-            return rule
+    for one in reversed(met):
+        if one.kind == "ipvs" and not _changes_source(event):
+            return one
+        if any(word in one.verdict or word in one.text for word in words):
+            return one
     return None
 
 
 def _changes_source(event: Event) -> bool:
     return bool(event.before and event.after and event.before.source != event.after.source)
-
-
-def _compared(rules: Iterable[Event]) -> int:
-    """Return how many rules were compared: in each chain as many as up to its last rule that matched."""
-    most: dict[tuple[str, str, str], int] = {}
-    for rule in rules:
-        chain = (rule.hook, rule.table, rule.chain)
-        most[chain] = max(most.get(chain, 0), rule.compared)
-    return sum(most.values())
 
 
 def _leading(steps: Iterable[Step]) -> set[int]:
@@ -163,18 +161,52 @@ def _leading(steps: Iterable[Step]) -> set[int]:
     return leading | set(first.values())
 
 
+def _is_a_deed(step: Step, steps: Sequence[Step]) -> bool:
+    """Say whether a step is more than something that was seen: it decided or changed something."""
+    event = step.event
+    match step.kind:
+        case "interface" | "hook" | "ipvs":
+            return False
+        case "rule":  # a chain's end counts where it ends the packet
+            return event.rule is not None or event.verdict in {"DROP", "drop"}
+        case "conntrack":
+            return event.verdict in {"new", "destroy"}
+        case "route":
+            return step is _last_route(step, steps)
+        case _:
+            return True
+
+
 def _is_telling(step: Step, steps: Sequence[Step]) -> bool:
+    """Say whether a step belongs into a summary."""
     match step.kind:
         case "rule":
             return False
         case "conntrack":
-            return step.event.verdict == "new"
+            return step.event.verdict == "new" and _rewrites(step.event)
         case "socket":
             return step.at == 0 and step.event.verdict.endswith("ESTABLISHED")
         case "route":
-            return step.direction == "request" and step is _last_route(step, steps)
+            return step.direction == "request" and _leads_on(step, steps)
         case _:
             return True
+
+
+def _leads_on(step: Step, steps: Sequence[Step]) -> bool:
+    """Say whether a route is of where the addresses were rewritten, and not one that IPVS looks up itself."""
+    following = steps[steps.index(step) + 1 :]
+    by = following[0].rule if following and following[0].kind == "nat" else None
+    is_inside_ipvs = by is not None and by.kind == "ipvs"
+    return not is_inside_ipvs and step.at in {other.at for other in steps if other.kind in {"nat", "drop"}}
+
+
+def _rewrites(event: Event) -> bool:
+    """Say whether a connection's entry rewrites: its answer is then not just the way back."""
+    entry = event.conntrack
+    if entry is None:
+        return False
+    way_back = entry.original.destination, entry.original.source
+    return (entry.reply.source, entry.reply.destination) != way_back
 
 
 def _last_route(step: Step, steps: Sequence[Step]) -> Step | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ARROW = " → "
 _PROBABILITY = re.compile(r"--probability (0\.\d+)")
+_REASONS = {"NETFILTER_DROP": ""}  # the kernel's word for: by a rule, or by IPVS; the text says which
 _NUMGEN = re.compile(r"numgen random mod (\d+)")
 _HANDLE = re.compile(r"\s*# handle \d+$")
 
@@ -38,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A step in words: `where`, a title, the addresses, a rule's or the kernel's own text, an explanation."""
+    """A step in words: `where`, a title, the addresses, `code` (a rule, or another's own words), a note."""
 
     where: str
     title: str
@@ -50,7 +51,7 @@ class Words:
     def spoken(self) -> str:
         """The step as one paragraph, for a screen reader and a plain list."""
         parts = [f"{self.where}: {self.title}.", *(one.spoken for one in self.changes)]
-        parts += [f"Text: {self.code}."] if self.code else []
+        parts += [f"It reads: {self.code}."] if self.code else []
         return " ".join([*parts, self.note]).strip()
 
 
@@ -64,6 +65,7 @@ class Narrator:
         self._pod_address = pod_address(journey)
         self._reached = short_name(journey.outcome.reached or journey.outcome.answered_by or "")
         self._names = pod_names(journey)
+        self._is_told = any(packet.direction == "reply" for packet in journey.packets)
         self._packets = {packet.number: packet.what for packet in journey.packets}
 
     def words(self, step: Step) -> Words:
@@ -129,27 +131,29 @@ class Narrator:
     def _rule(self, step: Step) -> Words:
         event = step.event
         place = f"{event.table} {event.chain}".strip()
+        if event.verdict == "no match":
+            which = event.text.partition(":")[0] or f"rule {event.rule}"
+            return Words(event.namespace, f"{which} of {place}: no match")
         if event.rule is None:
-            return Words(event.namespace, f"{place} ends: {event.verdict}", note=_marked(event))
-        note = f"{counted(event.compared, 'rule')} compared in this chain." if event.compared > 1 else ""
+            return Words(event.namespace, f"the end of {place}: {event.verdict}", note=_marked(event))
         title = f"rule {event.rule} of {place}: {event.verdict}"
-        return Words(event.namespace, title, code=rule_text(event), note=f"{note} {_marked(event)}".strip())
+        return Words(event.namespace, title, code=rule_text(event), note=_marked(event))
+
+    def _ipvs(self, step: Step) -> Words:
+        return Words(step.event.namespace, "IPVS says", code=step.event.text)
 
     def _choice(self, step: Step) -> Words:
         event = step.event
         if event.kind == "ipvs":
             name = self._names.get(event.verdict)
             title = f"IPVS chooses {name} ({event.verdict})" if name else f"IPVS chooses {event.verdict}"
-            note = "It finds the Service in a hash table and compares no rules."
-            return Words(
-                event.namespace,
-                title,
-                code=event.text,
-                note=f"By its scheduler {self._made.algorithm}. {note}",
-            )
-        title = f"this rule chooses {self._reached or chosen_chain(event)}"
-        note = f"{_chance(event.text)} {counted(step.compared, 'rule')} compared up to here."
-        return Words(event.namespace, title, code=rule_text(event), note=note)
+            found = "It finds the Service in a hash table; no rule of iptables chooses."
+            note = f"By its scheduler {self._made.algorithm}. {found}"
+            return Words(event.namespace, title, code=(step.rule or event).text, note=note)
+        title = f"this rule chooses {self._reached or self._pod_address or chosen_chain(event)}"
+        place = "" if event.text.startswith("-A ") else f"Rule {event.rule} of {event.chain}. "
+        note = f"{place}{_chance(event.text)} {counted(step.compared, 'rule')} compared up to here."
+        return Words(event.namespace, title, code=_chosen_text(event), note=note)
 
     def _nat(self, step: Step) -> Words:
         event, by = step.event, step.rule
@@ -163,8 +167,10 @@ class Narrator:
     def _why_rewritten(self, step: Step) -> str:
         event, by = step.event, step.rule
         if "undone" in event.verdict:
-            aim = f"so that {self._asked.client} sees an answer from the address that it called"
-            return f"conntrack remembers the connection and undoes the rewriting, {aim}."
+            aim = f"{self._asked.client} is to see an answer from the address that it called"
+            if event.before and event.after and event.before.source == event.after.source:
+                aim = f"the answer is to go on to {self._asked.client}"
+            return f"conntrack remembers the connection and undoes the rewriting: {aim}."
         if event.before and event.after and event.before.source != event.after.source:
             return (
                 f"So the answer will come back through {event.namespace}, which alone can undo the rewriting."
@@ -196,16 +202,28 @@ class Narrator:
 
     def _drop(self, step: Step) -> Words:
         event, client = step.event, self._asked.client
-        rejected = event.verdict == "rejected"
-        reason = event.reason.removeprefix("REJECT: ") or "for a reason that is not known"
-        title = f"{self.packet_name(step.packet)} is {'rejected' if rejected else 'dropped'}: {reason}"
-        told = f"{client} is told so." if rejected else f"Nobody tells {client}: it waits, and tries again."
-        return Words(event.namespace, title, _ends(event.before), rule_text(event), told)
+        what = "rejected" if event.verdict == "rejected" else "dropped"
+        reason = _REASONS.get(event.reason, event.reason).removeprefix("REJECT: ")
+        title = f"{self.packet_name(step.packet)} is {what}" + (f": {reason}" if reason else "")
+        if step.rule and step.rule.kind == "ipvs":
+            title = f"IPVS has no pod for it: {title}"
+        code = rule_text(event) or (step.rule.text if step.rule else "")
+        told = (
+            f"{client} is told so." if self._is_told else f"Nobody tells {client}: it waits, and tries again."
+        )
+        return Words(event.namespace, title, _ends(event.before), code, told)
 
 
 def rule_text(event: Event) -> str:
     """Return a rule's text without nft's handle, which is a number and no part of the rule."""
     return _HANDLE.sub("", event.text)
+
+
+def _chosen_text(event: Event) -> str:
+    """Return a choosing rule's text; of a verdict map with all its endpoints only the one that was chosen."""
+    text, chain = rule_text(event), chosen_chain(event)
+    chosen = re.search(rf"[^\s,{{]+ : goto {re.escape(chain)}(?=[\s,}}])", text)
+    return re.sub(r"\{.*\}", lambda _: f"{{ … {chosen[0]} … }}", text) if chosen and "," in text else text
 
 
 def _far_end(headers: Headers | None, direction: str) -> str:
