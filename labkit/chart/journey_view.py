@@ -17,8 +17,8 @@ from labkit.chart.table import Column, Table
 
 if TYPE_CHECKING:
     from labkit.chart.ladder_plan import LadderPlan
-    from labkit.chart.ladder_steps import Level
     from labkit.measure.journey.journey import Journey
+    from labkit.measure.journey.levels import Level
 
 HERE = Path(__file__).parent
 COLUMNS = (

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from labkit.chart.ladder_plan import Carries, LadderPlan, LaneHead, Line, Row, Section, Thread
-    from labkit.chart.ladder_steps import Level, StepKind
+    from labkit.chart.ladder_steps import StepKind
     from labkit.chart.svg import Paint
     from labkit.measure.journey.journey import Journey
+    from labkit.measure.journey.levels import Level
 
 THREAD: dict[Carries, tuple[Paint, str]] = {
     "service": ("service", "6 4"),

@@ -18,10 +18,11 @@ from labkit.chart.svg import Box, width_px, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from labkit.chart.ladder_steps import Level, Step
+    from labkit.chart.ladder_steps import Step
     from labkit.chart.ladder_words import Change, Words
     from labkit.measure.journey.events import Headers, Lane
     from labkit.measure.journey.journey import Journey
+    from labkit.measure.journey.levels import Level
 
 WIDTH_PX = 920.0
 EDGE_PX = 16.0

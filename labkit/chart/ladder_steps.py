@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from labkit.errors import RequestError
 from labkit.measure.journey.events import Lane
+from labkit.measure.journey.levels import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from labkit.measure.journey.events import Direction, Event
     from labkit.measure.journey.journey import Journey
 
-Level = Literal["summary", "rules", "everything"]
 StepKind = Literal[
     "hop",
     "pass",
@@ -136,7 +136,7 @@ def _responsible(event: Event, met: Sequence[Event]) -> Event | None:
     if event.kind == "ipvs":
         return next((one for one in reversed(met) if ": server " in one.text), event)
     if event.kind == "drop":
-        return next((one for one in reversed(met) if one.kind == "ipvs"), None) if not event.text else None
+        return next((one for one in reversed(met) if one.text == event.text or one.kind == "ipvs"), None)
     if event.kind != "nat" or "undone" in event.verdict:
         return None
     words = ("SNAT", "MASQUERADE", "masquerade", "snat to") if _changes_source(event) else ("DNAT", "dnat to")
