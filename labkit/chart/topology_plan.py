@@ -106,7 +106,10 @@ class TopologyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What changes while a lab lives, by pod (`namespace/name`): its look and its share of the answers."""
+    """What changes while a lab lives, by pod (`namespace/name`): its look and its share of the answers.
+
+    A pod without a share has no bar; it is not asked.
+    """
 
     looks: Mapping[str, PodLook] = field(default_factory=lambda: MappingProxyType({}))
     shares: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -280,7 +283,7 @@ def _pod_chip(pod: Pod, marks: tuple[int, ...], live: Live) -> Chip:
         Box(0, 0, 0, 0),
         marks,
         live.looks.get(pod.key, "ready" if pod.ready else "not ready"),
-        live.shares.get(pod.key, 0.0) if live.shares else None,
+        live.shares.get(pod.key),
     )
 
 

@@ -107,7 +107,7 @@ def _chip(chip: Chip) -> str:
     )
     marks_px = min(len(chip.marks), MARKS_SHOWN) * (MARK_PX + 2)
     note = "" if look == "ready" else look
-    name_room = box.width - 22 - (width_px(note, 11) + 6 if note else marks_px)
+    name_room = box.width - 22 - (width_px(note, 11, weight=600) + 18 if note else marks_px)
     parts = [
         frame,
         text(box.x + 11, box.y + 17, clipped(chip.name, name_room, 13, weight=600), weight=600),
@@ -142,7 +142,7 @@ def _note(note: str, chip: Chip) -> str:
     words = text(right, y, note, size=11, anchor="end", paint=paint, weight=600)
     if paint != "bad":
         return words
-    x, y = right - width_px(note, 11, weight=600) - 9, y - 8
+    x, y = right - width_px(note, 11, weight=600) - 12, y - 8
     return words + outline(f"M{x:.1f} {y:.1f}l7 8m0 -8l-7 8", stroke="bad", width=2)
 
 
