@@ -6,6 +6,16 @@ import pytest
 from browser import open_browser, wait_until
 from jupyterserver import jupyter_environment, serve
 
+# A lab in every kernel would be too much for a small machine.
+CLOSE_OTHERS = """
+const [notebook, done] = arguments;
+const token = Object.fromEntries(document.cookie.split('; ').map(one => one.split('=')))._xsrf;
+const ask = (path, method) => fetch(`/api/sessions${path}`, {method, headers: {'X-XSRFToken': token}});
+ask('', 'GET').then(answer => answer.json()).then(sessions => Promise.all(
+  sessions.filter(one => one.path !== notebook).map(one => ask(`/${one.id}`, 'DELETE'))
+)).then(() => done());
+"""
+
 
 class JupyterLab(NamedTuple):
     """A running JupyterLab, the folder that it serves, and a browser."""
@@ -17,6 +27,7 @@ class JupyterLab(NamedTuple):
     def open(self, notebook, kernel):
         """Open a notebook of the folder, alone, run all its cells when its kernel is ready."""
         self.browser.get(f"{self.address}lab/tree/{notebook}?reset")
+        self.browser.execute_async_script(CLOSE_OTHERS, notebook)
         ready = "return document.body.innerText.toLowerCase().includes(arguments[0])"
         wait_until(self.browser, ready, f"{kernel} | idle".lower())
         self._click("Run", ".lm-MenuBar-itemLabel")
