@@ -118,7 +118,7 @@ def _walk(events: Sequence[Event], lanes: Mapping[str, int]) -> Iterator[Step]:
 
 def _kind(event: Event) -> StepKind:
     if event.kind == "ipvs":
-        return "choice" if event.verdict else "ipvs"
+        return "choice" if ":" in event.verdict else "ipvs"  # a real server's address
     return "choice" if chosen_chain(event) else event.kind
 
 

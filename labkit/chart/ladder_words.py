@@ -84,7 +84,7 @@ class Narrator:
         far_end = _far_end(event.before, step.direction)
         note = ""
         if step.start == 0 and step.direction == "request" and far_end == asked.target:
-            note = f"{asked.client} knows only the address of the Service."
+            note = f"{asked.client} knows only this address, and no pod's."
         if step.at == 0 and step.direction == "reply" and far_end == asked.target:
             note = f"For {asked.client} the answer comes from the address that it called."
         return Words(event.namespace, self._arrives(step), _ends(event.before), note=note)
@@ -122,7 +122,8 @@ class Narrator:
 
     def _route(self, step: Step) -> Words:
         event, note = step.event, ""
-        if event.verdict == "local" and self._made.mode == "ipvs" and step.direction == "request":
+        is_called = event.before is not None and event.before.destination == self._asked.target
+        if event.verdict == "local" and self._made.mode == "ipvs" and is_called:
             note = "The Service's address is the node's own, on kube-ipvs0: input is next, where IPVS waits."
         way = event.verdict if event.verdict.startswith("to ") else f"is {event.verdict}"
         title = f"the route leads {way}" if way.startswith("to ") else f"the route {way}"
@@ -151,8 +152,7 @@ class Narrator:
             note = f"By its scheduler {self._made.algorithm}. {found}"
             return Words(event.namespace, title, code=(step.rule or event).text, note=note)
         title = f"this rule chooses {self._reached or self._pod_address or chosen_chain(event)}"
-        place = "" if event.text.startswith("-A ") else f"Rule {event.rule} of {event.chain}. "
-        note = f"{place}{_chance(event.text)} {counted(step.compared, 'rule')} compared up to here."
+        note = f"{_place(event)}{_chance(event.text)} {counted(step.compared, 'rule')} compared up to here."
         return Words(event.namespace, title, code=_chosen_text(event), note=note)
 
     def _nat(self, step: Step) -> Words:
@@ -212,6 +212,13 @@ class Narrator:
             f"{client} is told so." if self._is_told else f"Nobody tells {client}: it waits, and tries again."
         )
         return Words(event.namespace, title, _ends(event.before), code, told)
+
+
+def _place(event: Event | None) -> str:
+    """Return where a rule stands, unless its text says so itself, as that of iptables does."""
+    if event is None or event.kind != "rule" or event.text.startswith("-A "):
+        return ""
+    return f"Rule {event.rule} of {event.chain}. "
 
 
 def rule_text(event: Event) -> str:

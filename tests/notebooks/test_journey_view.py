@@ -19,7 +19,8 @@ from labkit.spec.addressing import plan_addresses
 from labkit.spec.balancer import plan_balancer
 from labkit.spec.cluster import read_manifests
 
-SAMPLES = {path.stem: path for path in (Path(__file__).parents[1] / "samples/journey").glob("*.json")}
+RECORDED = Path(__file__).parents[1] / "samples/journey/recorded"
+SAMPLES = {path.stem: path for path in RECORDED.glob("*.json")}
 CELL = """
 from pathlib import Path
 from labkit import show_journey

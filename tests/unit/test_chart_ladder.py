@@ -8,13 +8,16 @@ from journey_samples import CLIENT, POD, VIP, Story, headers, journey, samples
 
 from labkit.chart.ladder import ladder_svg
 from labkit.chart.ladder_plan import plan_ladder
+from labkit.chart.ladder_rules import rule_place
 from labkit.chart.ladder_steps import LEVELS, journey_lanes, journey_steps
 from labkit.chart.ladder_words import Narrator
 from labkit.chart.svg import width_px
 from labkit.errors import RequestError
 from labkit.measure.journey.events import Lane, Packet, Rewrite
+from labkit.measure.journey.form import from_json
 
-GOLDEN = Path(__file__).parents[1] / "golden/chart"
+TESTS = Path(__file__).parents[1]
+GOLDEN, RECORDED = TESTS / "golden/chart", TESTS / "samples/journey/recorded"
 SVG = "{http://www.w3.org/2000/svg}"
 NODE = "172.18.0.11:40001"
 
@@ -83,7 +86,9 @@ def crowded():
     return replace(base, lanes=(*base.lanes, *more))
 
 
+RECORDINGS = {path.stem: from_json(path.read_text()) for path in sorted(RECORDED.glob("*.json"))}
 JOURNEYS = samples() | {"two nodes": two_nodes(), "long": long(), "crowded": crowded()}
+JOURNEYS |= {f"recorded {name}": one for name, one in RECORDINGS.items()}
 JOURNEYS["empty"] = replace(JOURNEYS["iptables"], events=(), packets=(), lanes=(), rulesets=())
 
 
@@ -137,10 +142,38 @@ def test_the_picture_stays_inside_its_frame(told, level):
     assert picture.findtext(f"{SVG}desc")
 
 
-@pytest.mark.parametrize("name", ["iptables", "ipvs", "nftables", "reject", "two nodes"])
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_the_text_of_the_picture(name):
-    expected = GOLDEN / f"ladder-{name.replace(' ', '-')}.expected"
-    assert "\n".join(texts(ladder_svg(JOURNEYS[name]))) + "\n" == expected.read_text()
+    """The texts in the order in which they are drawn; tests/draw_pictures.py writes them anew."""
+    expected = GOLDEN / f"ladder-{name}.expected"
+    assert "\n".join(texts(ladder_svg(RECORDINGS[name]))) + "\n" == expected.read_text()
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_picture_says_what_the_journey_s_outcome_says(name):
+    one = RECORDINGS[name]
+    steps, written = journey_steps(one), "\n".join(texts(ladder_svg(one)))
+    assert ("this rule chooses" in written or "IPVS chooses" in written) == (one.outcome.drop is None)
+    assert ("drop" in kinds(one)) == (one.outcome.drop is not None)
+    asked = [step.event for step in steps if step.kind == "nat" and step.packet == 1]
+    assert len(asked) == len(one.outcome.rewrites)
+    for event, rewrite in zip(asked, one.outcome.rewrites, strict=True):
+        assert (event.namespace, event.verdict) == (rewrite.namespace, rewrite.kind)
+        assert {rewrite.before, rewrite.after} <= set(written.split("\n"))
+    if one.outcome.answered_by:
+        assert f"For {one.question.client} the answer comes from the address that it called." in written
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_each_rule_is_found_again_among_its_node_s_rules(name):
+    one = RECORDINGS[name]
+    linked = [(step, rule_place(step, one)) for step in journey_steps(one, "rules")]
+    rules = [(step, place) for step, place in linked if step.event.kind == "rule" and step.event.line]
+    assert rules
+    for step, place in rules:
+        number, line = place
+        written = one.rulesets[number].text.splitlines()[line - 1].strip()
+        assert step.event.verdict == "no match" or step.event.text in written
 
 
 @pytest.mark.parametrize("name", ["iptables", "ipvs", "nftables"])
