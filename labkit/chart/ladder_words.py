@@ -12,7 +12,7 @@ from labkit.chart.ladder_steps import chosen_chain
 
 if TYPE_CHECKING:
     from labkit.chart.ladder_steps import Step
-    from labkit.measure.journey.events import Event, Headers
+    from labkit.measure.journey.events import Event, Headers, Rewrite
     from labkit.measure.journey.journey import Journey
 
 ARROW = " → "
@@ -63,6 +63,7 @@ class Narrator:
         self._asked = journey.question
         self._made = journey.provenance
         self._pod_address = pod_address(journey)
+        self._rewrites = journey.outcome.rewrites
         self._reached = short_name(journey.outcome.reached or journey.outcome.answered_by or "")
         self._names = pod_names(journey)
         self._is_told = any(packet.direction == "reply" for packet in journey.packets)
@@ -90,15 +91,12 @@ class Narrator:
         return Words(event.namespace, self._arrives(step), _ends(event.before), note=note)
 
     def _pass(self, step: Step) -> Words:
-        pod, target = self._pod_address, self._asked.target
-        changes = _ends(step.event.before)
-        if pod and step.direction == "request":
-            changes = (Change("destination", target, pod),)
-        elif pod:
-            changes = (Change("source", pod, target),)
-        note = "conntrack knows the connection: no rule of table nat is asked again."
+        changes = tuple(_again(one, step.direction) for one in self._rewrites)
+        keeper = "IPVS" if self._made.mode == "ipvs" else "conntrack"
+        note = f"{keeper} knows the connection: it is rewritten as before, and nothing is chosen anew."
         title = f"{self.packet_name(step.packet)} arrives"
-        return Words(step.event.namespace, title, changes, note=note if pod else "")
+        whole = changes or _ends(step.event.before)
+        return Words(step.event.namespace, title, whole, note=note if changes else "")
 
     def _more(self, step: Step) -> Words:
         names = listing([self.packet_name(number) for number in step.packets], 6)
@@ -124,7 +122,8 @@ class Narrator:
         event, note = step.event, ""
         is_called = event.before is not None and event.before.destination == self._asked.target
         if event.verdict == "local" and self._made.mode == "ipvs" and is_called:
-            note = "The Service's address is the node's own, on kube-ipvs0: input is next, where IPVS waits."
+            which = "The Service's address, on kube-ipvs0," if "/" in self._asked.service else "This address"
+            note = f"{which} is the node's own: hook input comes next, where IPVS waits."
         way = event.verdict if event.verdict.startswith("to ") else f"is {event.verdict}"
         title = f"the route leads {way}" if way.startswith("to ") else f"the route {way}"
         return Words(event.namespace, title, code=event.text, note=note)
@@ -170,7 +169,8 @@ class Narrator:
             aim = f"{self._asked.client} is to see an answer from the address that it called"
             if event.before and event.after and event.before.source == event.after.source:
                 aim = f"the answer is to go on to {self._asked.client}"
-            return f"conntrack remembers the connection and undoes the rewriting: {aim}."
+            keeper = "IPVS" if event.text == "ipvs" else "conntrack"
+            return f"{keeper} remembers the connection and undoes the rewriting: {aim}."
         if event.before and event.after and event.before.source != event.after.source:
             return (
                 f"So the answer will come back through {event.namespace}, which alone can undo the rewriting."
@@ -242,6 +242,13 @@ def _far_end(headers: Headers | None, direction: str) -> str:
 
 def _ends(headers: Headers | None) -> tuple[Change, ...]:
     return (Change("", f"{headers.source}{ARROW}{headers.destination}"),) if headers else ()
+
+
+def _again(rewrite: Rewrite, direction: str) -> Change:
+    """Return what the first packet's rewriting is for a later packet: the same, for an answer the inverse."""
+    if direction == "request":
+        return Change("source" if rewrite.kind == "SNAT" else "destination", rewrite.before, rewrite.after)
+    return Change("destination" if rewrite.kind == "SNAT" else "source", rewrite.after, rewrite.before)
 
 
 def _changes(before: Headers | None, after: Headers | None) -> tuple[Change, ...]:
