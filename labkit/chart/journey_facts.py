@@ -37,9 +37,11 @@ def subtitle_of(journey: Journey) -> str:
     return f"{made.mode} mode, {choice}, {journey.question.protocol}; {where}"
 
 
-def footer_of(journey: Journey) -> str:
-    """Return what came of it, and how much could not be seen."""
+def footer_of(journey: Journey, steps_left: int = 0) -> str:
+    """Return what came of it, and how much is not shown or could not be seen."""
     came, parts = journey.outcome, []
+    if steps_left:
+        parts.append(f"{counted(steps_left, 'more step')} in journey.table().")
     if came.answered_by:
         parts.append(f"Answered by {came.answered_by}, which saw {came.seen_as} as its client.")
     elif came.drop:

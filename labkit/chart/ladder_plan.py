@@ -33,6 +33,7 @@ HEADS_Y = 92.0
 HEAD_PX = 42.0
 PAD_PX = 9.0
 CODE_LINES = 4
+STEPS_SHOWN = 400  # more would make a notebook heavy
 NUMBER_PX = 30.0
 SECTION_PX = 34.0
 LINE_PX = {"title": 19.0, "change": 19.0, "code": 16.0, "note": 17.0}
@@ -115,7 +116,8 @@ class LadderPlan:
 
 def plan_ladder(journey: Journey, level: Level = "summary") -> LadderPlan:
     """Return where everything of a journey's ladder stands. RequestError for a level that there is not."""
-    steps, lanes = journey_steps(journey, level), journey_lanes(journey, level)
+    every, lanes = journey_steps(journey, level), journey_lanes(journey, level)
+    steps = every[:STEPS_SHOWN]
     narrator, target = Narrator(journey), journey.question.target
     pitch = min(LANE_PX[1], max(LANE_PX[0], LANES_PART * WIDTH_PX / max(len(lanes), 1)))
     words_x = EDGE_PX + pitch * len(lanes) + 8
@@ -132,7 +134,7 @@ def plan_ladder(journey: Journey, level: Level = "summary") -> LadderPlan:
         bottom + 34,
         title_of(journey),
         subtitle_of(journey),
-        footer_of(journey),
+        footer_of(journey, len(every) - len(steps)),
         words_x,
         heads,
         sections,

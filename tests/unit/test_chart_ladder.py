@@ -7,7 +7,7 @@ import pytest
 from journey_samples import CLIENT, POD, VIP, Story, headers, journey, samples
 
 from labkit.chart.ladder import ladder_svg
-from labkit.chart.ladder_plan import plan_ladder
+from labkit.chart.ladder_plan import STEPS_SHOWN, plan_ladder
 from labkit.chart.ladder_rules import rule_place
 from labkit.chart.ladder_steps import LEVELS, journey_lanes, journey_steps
 from labkit.chart.ladder_words import Narrator
@@ -251,6 +251,14 @@ def test_a_long_rule_is_cut_and_says_so():
         whole = " ".join(row.words.code.split())
         assert " ".join(code) == whole or (len(code) == 4 and code[-1].endswith(" …"))
     assert any(line.words.endswith(" …") for row in plan_ladder(long(), "rules").rows for line in row.lines)
+
+
+def test_of_very_many_steps_the_first_are_drawn_and_the_rest_are_counted():
+    told = long(packets=600)
+    count = len(journey_steps(told, "everything"))
+    plan = plan_ladder(told, "everything")
+    assert len(plan.rows) == STEPS_SHOWN < count
+    assert plan.footer.startswith(f"{count - STEPS_SHOWN} more steps in journey.table().")
 
 
 def test_a_drop_ends_the_way_and_says_why():
