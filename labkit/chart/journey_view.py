@@ -31,8 +31,8 @@ class JourneyView(anywidget.AnyWidget):  # type: ignore[misc]
     """The ladder of a journey: previous, play, next; arrow keys, Home, End, P, Escape.
 
     `step` is the number of the step that is shown, from 1; 0 shows all of them. `level` is summary, rules or
-    everything. Both may be set, and followed: view.observe(f, "step"). Without a running kernel, and where no
-    script runs, the still picture with its table stands in its place.
+    everything. Both may be set, and followed: view.observe(f, "step"). Where no widget runs (nbconvert,
+    nbgrader's feedback, a notebook that is only looked at) the still picture with its table stands instead.
     """
 
     _esm = HERE / "journey_view.js"
@@ -65,13 +65,16 @@ class JourneyView(anywidget.AnyWidget):  # type: ignore[misc]
     def _within(self, proposal: Any) -> int:
         return min(int(proposal["value"]), len(self.views.get(self.level, {}).get("steps", ())))
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        still = {"text/html": self._still._repr_html_(), "text/plain": str(self._still)}
-        if bundle is None:
-            return still
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, **still}, metadata
+    def _ipython_display_(self) -> None:
+        # Two outputs: where the widget runs, its style sheet hides the still picture; elsewhere that is all
+        # there is, whatever of the widget a page tries to show.
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        display({**(data or {}), "text/plain": self._still.title}, raw=True)
+        still = f'<div class="labkit-still">{self._still._repr_html_()}</div>'
+        display({"text/html": still, "text/plain": ""}, raw=True)
 
 
 def show_journey(journey: Journey, level: Level = "summary") -> JourneyView:

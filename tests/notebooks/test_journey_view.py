@@ -171,6 +171,11 @@ def test_what_a_screen_reader_is_told(view, told):
     assert slider["value"]["value"] in {1, "1", f"Step 1 of {len(steps(told))}"}
 
 
+def test_the_still_picture_is_not_shown_beside_the_view(view):
+    (still,) = view.find_elements(By.CSS_SELECTOR, ".labkit-still")
+    assert not still.is_displayed()
+
+
 def test_nothing_moves_for_those_who_asked_for_it(view):
     reduced = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
     length = "return getComputedStyle(document.querySelector('.labkit-journey .token')).transitionDuration"
