@@ -102,11 +102,11 @@ class ControlRoom:
         """Do something to the lab, note its line of Python, show what follows; a LabError is shown, too."""
         try:
             deed.do(self.lab)
+            self._draw()
         except LabError as error:
             self.panel.show_status(str(error))
-        else:
-            self._note(deed.python)
-        self._draw()
+            return
+        self._note(deed.python)
 
     def _note(self, line: str) -> None:
         self.done.append(line)

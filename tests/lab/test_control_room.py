@@ -18,7 +18,7 @@ def room(lab):
     made = control_room(lab, connections=8)
     yield made
     made.close()
-    lab.reset("iptables")
+    lab.reset("iptables", "rr")
 
 
 def press(room, name):
@@ -91,6 +91,31 @@ def test_what_cannot_be_done_is_said(room, lab):
     assert "userspace" in room.panel.status.value
     assert room.done == []
     assert lab.mode == "iptables"
+
+
+def test_pods_die_and_modes_change_while_traffic_runs(room):
+    menus = room.panel.menus
+    press(room, "Start traffic")
+    for mode in ("ipvs", "nftables", "iptables"):
+        menus["mode"].value = mode
+        press(room, "Switch")
+        press(room, "Refuses")
+        wait_for_rounds(room, 2)
+        press(room, "Revive")
+    press(room, "Start traffic")
+    assert len(room.done) == 10
+    assert {one.algorithm for one in room.rounds} == {"iptables random", "ipvs rr", "nftables random"}
+    assert "stopped" in room.panel.status.value
+
+
+def test_in_a_closed_lab_every_button_says_so(room, lab):
+    lab.close()
+    press(room, "Refuses")
+    assert "this lab is closed" in room.panel.status.value
+    press(room, "Start traffic")
+    room.traffic.stop()
+    assert "this lab is closed" in room.panel.status.value
+    assert [line for line in room.done if "kill" in line] == []
 
 
 def test_a_reset_brings_the_dead_back(lab):
