@@ -56,7 +56,14 @@ def footer_of(journey: Journey, steps_left: int = 0) -> str:
 def pod_address(journey: Journey) -> str:
     """Return the address at which a pod was reached, "" if none was."""
     rewritten = [one.after for one in journey.outcome.rewrites if one.kind == "DNAT"]
-    return rewritten[-1] if rewritten else ""
+    asked = journey.question.target if not service_address(journey) else ""
+    return rewritten[-1] if rewritten else asked
+
+
+def service_address(journey: Journey) -> str:
+    """Return the address that was called, "" where it was answered there: then no Service was asked."""
+    came = journey.outcome
+    return "" if came.reached and not came.rewrites else journey.question.target
 
 
 def pod_names(journey: Journey) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from labkit.chart.journey_facts import footer_of, pod_address, subtitle_of, title_of
+from labkit.chart.journey_facts import footer_of, pod_address, service_address, subtitle_of, title_of
 from labkit.chart.ladder_steps import journey_lanes, journey_steps
 from labkit.chart.ladder_words import Narrator
 from labkit.chart.svg import Box, width_px, wrapped
@@ -118,7 +118,7 @@ def plan_ladder(journey: Journey, level: Level = "summary") -> LadderPlan:
     """Return where everything of a journey's ladder stands. RequestError for a level that there is not."""
     every, lanes = journey_steps(journey, level), journey_lanes(journey, level)
     steps = every[:STEPS_SHOWN]
-    narrator, target = Narrator(journey), journey.question.target
+    narrator, target = Narrator(journey), service_address(journey)
     pitch = min(LANE_PX[1], max(LANE_PX[0], LANES_PART * WIDTH_PX / max(len(lanes), 1)))
     words_x = EDGE_PX + pitch * len(lanes) + 8
     width = max(WIDTH_PX, words_x + WORDS_PX + EDGE_PX)
@@ -206,7 +206,8 @@ def _threads(
 ) -> Iterator[Thread]:
     """Yield the pieces of each packet's way, in the order of the rows."""
     last: dict[int, tuple[Point, Carries]] = {}
-    rewriters = {row.step.at for row in rows if row.step.kind == "nat" and row.step.direction == "request"}
+    asked = (row.step for row in rows if row.step.kind == "nat" and row.step.direction == "request")
+    rewriters = list(dict.fromkeys(step.at for step in asked))
     for row in rows:
         step, mark = row.step, row.mark
         if step.kind in {"pass", "more"}:
@@ -229,19 +230,26 @@ def _threads(
         last[step.packet] = (mark, after or carries)
 
 
-def _passing(row: Row, columns: Sequence[float], narrator: Narrator, rewriters: set[int]) -> Iterator[Thread]:
+def _passing(
+    row: Row, columns: Sequence[float], narrator: Narrator, rewriters: Sequence[int]
+) -> Iterator[Thread]:
     """Yield a later packet's way, which changes where the first packet's addresses were rewritten."""
     step, y = row.step, row.mark[1]
     start, end = columns[step.start], row.mark[0]
     label = narrator.packet_name(step.packet) if step.kind == "pass" else ""
-    between = (columns[lane] for lane in rewriters if min(start, end) < columns[lane] < max(start, end))
-    turn = next(between, None)
-    if turn is None:
-        yield Thread(row.number, ((start, y), (end, y)), "other", arrow=True, label=label)
-        return
-    ends: tuple[Carries, Carries] = ("service", "pod") if step.direction == "request" else ("pod", "service")
-    yield Thread(row.number, ((start, y), (turn, y)), ends[0], label=label)
-    yield Thread(row.number, ((turn, y), (end, y)), ends[1], arrow=True, turn=True)
+    near: Carries = "service" if step.direction == "request" else "pod"
+    far: Carries = "pod" if step.direction == "request" else "service"
+    turns = [columns[lane] for lane in rewriters]
+    if not turns:
+        yield Thread(row.number, ((start, y), (end, y)), "pod", arrow=True, label=label)
+    elif start == end:  # a pod that reaches itself: there and back
+        yield Thread(row.number, ((start, y - 4), (turns[0], y - 4)), near, label=label)
+        yield Thread(row.number, ((turns[0], y + 5), (end, y + 5)), far, arrow=True, turn=True)
+    elif turns[0] in {start, end}:  # a node that asks rewrites itself
+        yield Thread(row.number, ((start, y), (end, y)), "pod", arrow=True, label=label)
+    else:
+        yield Thread(row.number, ((start, y), (turns[0], y)), near, label=label)
+        yield Thread(row.number, ((turns[0], y), (end, y)), far, arrow=True, turn=True)
 
 
 def carried(headers: Headers | None, direction: str, target: str) -> Carries | None:

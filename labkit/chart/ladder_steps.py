@@ -193,11 +193,10 @@ def _is_telling(step: Step, steps: Sequence[Step]) -> bool:
 
 
 def _leads_on(step: Step, steps: Sequence[Step]) -> bool:
-    """Say whether a route is of where the addresses were rewritten, and not one that IPVS looks up itself."""
+    """Say whether a route is of where addresses were rewritten, and not a look-up of the rewriting's own."""
     following = steps[steps.index(step) + 1 :]
-    by = following[0].rule if following and following[0].kind == "nat" else None
-    is_inside_ipvs = by is not None and by.kind == "ipvs"
-    return not is_inside_ipvs and step.at in {other.at for other in steps if other.kind in {"nat", "drop"}}
+    is_inside = bool(following) and following[0].kind == "nat" and not _changes_source(following[0].event)
+    return not is_inside and step.at in {other.at for other in steps if other.kind in {"nat", "drop"}}
 
 
 def _rewrites(event: Event) -> bool:

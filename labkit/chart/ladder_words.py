@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labkit.chart.facts import counted, listing
-from labkit.chart.journey_facts import pod_address, pod_names, short_name
+from labkit.chart.journey_facts import pod_address, pod_names, service_address, short_name
 from labkit.chart.ladder_steps import chosen_chain
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Narrator:
         self._asked = journey.question
         self._made = journey.provenance
         self._pod_address = pod_address(journey)
+        self._service_address = service_address(journey)
         self._rewrites = journey.outcome.rewrites
         self._reached = short_name(journey.outcome.reached or journey.outcome.answered_by or "")
         self._names = pod_names(journey)
@@ -84,6 +85,8 @@ class Narrator:
         event, asked = step.event, self._asked
         far_end = _far_end(event.before, step.direction)
         note = ""
+        if not self._service_address:
+            return Words(event.namespace, self._arrives(step), _ends(event.before))
         if step.start == 0 and step.direction == "request" and far_end == asked.target:
             note = f"{asked.client} knows only this address, and no pod's."
         if step.at == 0 and step.direction == "reply" and far_end == asked.target:

@@ -216,6 +216,50 @@ def test_the_threads_look_changes_where_the_address_does():
     assert set(first) == set(second) == {"service", "pod"}
 
 
+def direct():
+    """A pod called at its own address: nothing is rewritten."""
+    base, story = journey("iptables"), Story()
+    for where in ("client", "node-1", "web-1"):
+        way = "out_interface" if where == "client" else "in_interface"
+        story.tell(1, where, "interface", **{way: "eth0"}, before=headers(CLIENT, POD))
+    question = replace(base.question, service=POD, target=POD)
+    outcome = replace(base.outcome, rewrites=())
+    return replace(base, question=question, outcome=outcome, events=tuple(story.events))
+
+
+def test_a_pod_called_at_its_own_address_is_no_service():
+    one = direct()
+    assert {thread.carries for thread in plan_ladder(one).threads} == {"pod"}
+    assert "knows only this address" not in "".join(texts(ladder_svg(one)))
+
+
+def later(base, *places):
+    """The journey with one more packet, seen at these places one after the other."""
+    story = Story()
+    story.events = list(base.events)
+    for number, where in enumerate(places):
+        way = "in_interface" if number else "out_interface"
+        story.tell(9, where, "interface", **{way: "eth0"}, before=headers(CLIENT, VIP))
+    return replace(base, events=tuple(story.events))
+
+
+@pytest.mark.parametrize(
+    ("places", "carries"),
+    [
+        (("client", "node-1", "web-1"), ["service", "pod"]),
+        (("node-1", "web-1"), ["pod"]),
+        (("client", "node-1", "client"), ["service", "pod"]),
+    ],
+    ids=["a client asks", "a node asks", "a pod reaches itself"],
+)
+def test_a_later_packet_changes_where_the_first_was_rewritten(places, carries):
+    plan = plan_ladder(later(JOURNEYS["iptables"], *places))
+    threads = [thread for thread in plan.threads if thread.number == plan.rows[-1].number]
+    assert [thread.carries for thread in threads] == carries
+    assert threads[-1].arrow
+    assert all(thread.points[0] != thread.points[1] for thread in threads)
+
+
 def test_the_lan_is_a_lane_only_where_everything_is_shown():
     one = two_nodes()
     assert "lan" not in [lane.namespace for lane in journey_lanes(one, "rules")]
