@@ -6,6 +6,7 @@
 # make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
+# make journeys  a journey for every row of the flow table, on random clusters, and a thousand in a row (minutes)
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -27,7 +28,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants bench bench-peers test-elsewhere guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -87,6 +88,13 @@ bench: setup
 
 test-elsewhere: packages-elsewhere $(VENV)/.complete
 	$(if $(filter 0,$(shell id -u)),,sudo) $(BIN)/python tests/elsewhere $(if $(SUITE),--suite $(SUITE))
+
+# In virtual time silence costs nothing. EXAMPLES: how many random clusters.
+journeys: setup
+	$(BIN)/labkit exec --memory 768M --virtual-time --wall-time-limit 3600 -- env PYTHONPATH=tests $(BIN)/python -m flows.journeys
+	$(BIN)/labkit exec --memory 768M -- env JOURNEY_EXAMPLES=$(or $(EXAMPLES),50) \
+	    $(BIN)/python -m pytest --timeout=1800 --basetemp=/run/lab-tests tests/lab/test_journey_flows.py -k any_cluster
+	$(BIN)/labkit exec --memory 768M -- env PYTHONPATH=tests $(BIN)/python -m flows.thousand
 
 # Each rule, element and real server taken away in turn, in guests whose time is virtual; out/mutants-*.json.
 MUTANT_MODES := iptables nftables ipvs

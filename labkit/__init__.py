@@ -18,6 +18,7 @@ _PUBLIC = {
     "choose_algorithm": "labkit.chart.controls",
     "compare_algorithms": "labkit.experiments.algorithms",
     "consistency": "labkit.experiments.consistency",
+    "control_room": "labkit.chart.control_room",
     "failure": "labkit.experiments.failure",
     "run_outage": "labkit.outage",
     "scaling": "labkit.experiments.scaling",
@@ -26,10 +27,12 @@ _PUBLIC = {
     "show_consistency": "labkit.chart.consistency",
     "show_distribution": "labkit.chart.distribution",
     "show_failure": "labkit.chart.failure",
+    "show_journey": "labkit.chart.journey_view",
     "show_latency": "labkit.chart.latency",
     "show_rewriting": "labkit.chart.rewriting",
     "show_scaling": "labkit.chart.scaling",
     "show_short_connections": "labkit.chart.shortconnections",
+    "show_topology": "labkit.chart.topology",
 }
 __all__ = [
     "Event",
@@ -40,6 +43,7 @@ __all__ = [
     "choose_algorithm",
     "compare_algorithms",
     "consistency",
+    "control_room",
     "failure",
     "run_outage",
     "scaling",
@@ -48,10 +52,12 @@ __all__ = [
     "show_consistency",
     "show_distribution",
     "show_failure",
+    "show_journey",
     "show_latency",
     "show_rewriting",
     "show_scaling",
     "show_short_connections",
+    "show_topology",
 ]
 
 

@@ -20,6 +20,7 @@ GROUPS: Mapping[str, str] = {
     "building": "labkit.bench.building",
     "programming": "labkit.bench.programming",
     "changing": "labkit.bench.changing",
+    "journey": "labkit.bench.journey",
 }
 
 

@@ -65,12 +65,7 @@ class Chart:
 
     def words_html(self) -> str:
         """Return the sentence, then the table folded away under a heading that opens it."""
-        return (
-            f"<p>{escape(self.alt)}</p>\n<details><summary>The same data as a table</summary>\n"
-            f'<div style="overflow-x:auto" role="region" tabindex="0" '
-            f'aria-label="{escape(self.table.caption)}">\n'
-            f"{self.table.html()}\n</div></details>"
-        )
+        return words_html(self.alt, self.table)
 
     def _ipython_display_(self) -> None:
         # Two outputs: of one, a notebook shows only the richest type, and the words would never be seen.
@@ -78,3 +73,13 @@ class Chart:
 
         display(self.figure_bundle(), raw=True)
         display({"text/html": self.words_html(), "text/plain": ""}, raw=True)
+
+
+def words_html(alt: str, table: Table) -> str:
+    """Return the sentence, then the table folded away under a heading that opens it."""
+    return (
+        f"<p>{escape(alt)}</p>\n<details><summary>The same data as a table</summary>\n"
+        f'<div style="overflow-x:auto" role="region" tabindex="0" '
+        f'aria-label="{escape(table.caption)}">\n'
+        f"{table.html()}\n</div></details>"
+    )

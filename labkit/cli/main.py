@@ -21,6 +21,7 @@ VERBS = {
     "exec": Verb("labkit.cli.exec:exec_", runs_a_command=True),
     "shell": Verb("labkit.cli.shell:shell"),
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
+    "trace": Verb("labkit.cli.trace:trace"),
     "render": Verb("labkit.cli.render:render"),
     "bench": Verb("labkit.cli.bench:bench"),
     "sweep": Verb("labkit.cli.sweep:sweep"),

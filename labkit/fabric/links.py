@@ -116,6 +116,19 @@ def delete_link(name: str, index: int) -> Message:
     return Message(RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, index, 0, 0), f"remove the interface {name}")
 
 
+def add_monitor(name: str) -> Message:
+    """Make an interface, up, on which all netlink messages of the namespace pass (nlmon)."""
+    body = _ifinfomsg.pack(0, 0, 0, IFF_UP, IFF_UP) + _name(name) + _link_kind("nlmon")
+    return Message(RTM_NEWLINK, CREATE, body, f"make the netlink monitor {name}")
+
+
+def delete_by_name(name: str) -> Message:
+    """Remove the interface called `name`."""
+    return Message(
+        RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, 0, 0, 0) + _name(name), f"remove the interface {name}"
+    )
+
+
 def add_address(address: Address) -> Message:
     """Give an interface an address; one that is there already is refused."""
     return Message(

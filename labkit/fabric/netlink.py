@@ -26,6 +26,8 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 270, 1, 11
 RTNLGRP_LINK = 1
 NETLINK_NETFILTER = 12
+NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES = 16, 17, 10
+SO_RCVBUFFORCE = 33
 NLMSGERR_ATTR_MSG = 1
 CHUNK_BYTES = 64_000  # larger ones were slower, and this fits every default send buffer
 RECEIVE_BYTES = 1 << 14  # the kernel fits dumps to it; a large buffer would be fresh pages for every answer
@@ -33,6 +35,13 @@ RECEIVE_BYTES = 1 << 14  # the kernel fits dumps to it; a large buffer would be 
 _header = struct.Struct("=IHHII")
 _attribute = struct.Struct("=HH")
 _errno = struct.Struct("=i")
+_batch_head = struct.Struct("!BBH")
+
+
+def _batch_bound(kind: int) -> bytes:
+    return _header.pack(_header.size + _batch_head.size, kind, NLM_F_REQUEST, 0, 0) + _batch_head.pack(
+        socket.AF_UNSPEC, 0, NFNL_SUBSYS_NFTABLES
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +133,15 @@ class RouteSocket:
         first = self._sequence + 1
         self._sequence += len(chunk)
         self._socket.send(b"".join(packed(chunk, first)))
+        self._raise_refusals(chunk, first)
+
+    def _raise_refusals(self, sent: Sequence[Message], first: int) -> None:
         refused: RefusedError | None = None
         for kind, flags, sequence, body in self._replies(self._sequence):
             number = -_errno.unpack_from(body)[0] if kind == NLMSG_ERROR else 0
             if number and refused is None:
-                refused = RefusedError(
-                    chunk[sequence - first], number, _kernels_words(flags, body), where=self.where
-                )
+                message = sent[max(0, sequence - first)]
+                refused = RefusedError(message, number, _kernels_words(flags, body), where=self.where)
         if refused is not None:
             raise refused
 
@@ -180,6 +191,28 @@ class NetfilterSocket(RouteSocket):
     """A netlink socket to a namespace's netfilter: ipsets, connection tracking. Used like a RouteSocket."""
 
     _protocol = NETLINK_NETFILTER
+
+    def send_transaction(self, messages: Sequence[Message]) -> None:
+        """Have nf_tables do all `messages`, or none of them. Raises RefusedError for the first refused."""
+        first = self._sequence + 1
+        self._sequence += len(messages)
+        begin, end = _batch_bound(NFNL_MSG_BATCH_BEGIN), _batch_bound(NFNL_MSG_BATCH_END)
+        self._socket.send(b"".join([begin, *packed(messages, first), end]))
+        self._raise_refusals(messages, first)
+
+    def join(self, groups: Iterable[int]) -> None:
+        """Hear what the kernel tells all members of multicast groups, from now on."""
+        self._socket.bind((0, 0))  # the kernel looks for members among the sockets that have a port
+        for group in groups:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+    def make_room(self, buffer_bytes: int) -> None:
+        """Let so much wait unread, beyond the namespace's own limit."""
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)
+
+    def has_overflowed(self) -> bool:
+        """Return whether something found no room since the last look; the kernel says so once (ENOBUFS)."""
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
 def pack_message(message: Message, flags: int, sequence: int) -> bytes:

@@ -48,3 +48,8 @@ def share_mounts(directory: Path) -> None:
 def unmount(target: Path) -> None:
     """Take the mount at `target` away, now for new users and at last use for present ones. Raises OSError."""
     _check(_libc.umount2(bytes(target), MNT_DETACH | UMOUNT_NOFOLLOW), str(target))
+
+
+def mount_file_system(kind: str, target: Path) -> None:
+    """Mount one of the kernel's own file systems (`tracefs`) at `target`. Raises OSError."""
+    _check(_libc.mount(kind.encode(), bytes(target), kind.encode(), 0, None), str(target))

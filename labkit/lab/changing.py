@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
 from labkit.errors import LabError, RequestError
@@ -15,6 +16,7 @@ from labkit.spec.podstates import PodState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from labkit.lab.live import Progress
     from labkit.spec.addressplan import NamespacePlan
     from labkit.spec.events import Event
 
@@ -29,6 +31,13 @@ POD_STATES: Mapping[EndpointState, PodState] = {
 class ChangingCluster(LiveCluster):
     """A live cluster, and what can happen to its pods."""
 
+    _deaths: dict[str, Death]
+
+    @property
+    def deaths(self) -> Mapping[str, Death]:
+        """How those pods (`namespace/name`) died that are dead now."""
+        return MappingProxyType(self._deaths)
+
     def kill(self, pod: str, death: Death = "refuses") -> None:
         """Let a pod die. Nobody is told: only a readiness probe finds out, and only then kube-proxy.
 
@@ -40,6 +49,7 @@ class ChangingCluster(LiveCluster):
             raise _unknown("way to die", death, get_args(Death))
         if death == "refuses":
             self.backends.kill(self._pod_key(pod))
+            self._deaths[self._pod_key(pod)] = death
             return
         if plan.kind == "node":
             raise RequestError(
@@ -48,6 +58,7 @@ class ChangingCluster(LiveCluster):
                 todo='let its program die: lab.kill(..., "refuses")',
             )
         self.network.unplug(plan.name)
+        self._deaths[self._pod_key(pod)] = death
 
     def revive(self, pod: str) -> None:
         """Start a pod again, however it died; with a readiness probe it is ready when that succeeds."""
@@ -55,6 +66,7 @@ class ChangingCluster(LiveCluster):
         if plan.kind == "pod":
             self.network.plug_in(plan.name)
         self.backends.revive(key)
+        self._deaths.pop(key, None)
         self._prober.restart(key)
 
     def set_endpoint(self, pod: str, state: EndpointState) -> None:
@@ -116,6 +128,10 @@ class ChangingCluster(LiveCluster):
             thread.join()
         if errors:
             raise errors[0]
+
+    def _build(self, on_progress: Progress | None) -> None:
+        self._deaths = {}
+        super()._build(on_progress)
 
     def _known_pod(self, name: str) -> NamespacePlan:
         self.network  # noqa: B018  a closed lab says so

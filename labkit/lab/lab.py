@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import RequestError
 from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.lab.changing import ChangingCluster
+from labkit.lab.journeys import record_journey
 from labkit.measure.blasting import blast_service
 from labkit.measure.experiment import Programmed, complete_workload, measure_service
 from labkit.measure.recovery import Recovery
@@ -19,9 +20,12 @@ from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from labkit.measure.blasting import BlastResult
     from labkit.measure.experiment import ServiceTarget
+    from labkit.measure.journey.events import Packets
+    from labkit.measure.journey.journey import Journey
     from labkit.measure.records import RunResult
     from labkit.traffic.capture import SeenPacket
     from labkit.traffic.packets import DatagramAnswers, FollowedConnection
@@ -122,6 +126,21 @@ class Lab(ChangingCluster):
         target = self._target(service)
         pods = [self._capture_point(key, self._plan.pod(key).name) for key in target.pods]
         return follow_connection(self._client_point(client), self._address(client), target.target, pods)
+
+    def journey(
+        self, client: str = DEFAULT_CLIENT, *, service: str = "", packets: Packets = "handshake"
+    ) -> AbstractContextManager[Journey]:
+        """Send one connection and record everything that happens to it: a context manager with its Journey.
+
+            with lab.journey("client", service="web") as j:
+                print(j.text())
+
+        `client` is a client, node or pod; `service` a Service's port or `HOST:PORT[/UDP]`. `packets`: the
+        first, the handshake's three, or all. As long as the block lasts, the nodes have a table of the
+        journey's own (`nft list ruleset`); nothing is left when it ends. Raises RequestError for a client,
+        Service or packets that there are not, TrafficError where anything was lost.
+        """
+        return record_journey(self, client, service, packets)
 
     def probe(
         self, service: str | ServiceTarget = "", *, client: str = DEFAULT_CLIENT

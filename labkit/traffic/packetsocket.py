@@ -47,6 +47,18 @@ def open_packet_socket(interface: str, buffer_bytes: int, program: Program = ())
     return opened
 
 
+def watch_all_interfaces(buffer_bytes: int) -> socket.socket:
+    """Open a socket for whatever passes any interface of the caller's network namespace. Raises OSError."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer_bytes)
+        opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
 def read_stamped(opened: socket.socket, most_bytes: int = PACKET_BYTES) -> Iterator[tuple[bytes, int]]:
     """Yield the packets that wait, each with the time it passed (ns since 1970)."""
     with contextlib.suppress(BlockingIOError):

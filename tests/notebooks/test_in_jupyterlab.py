@@ -4,53 +4,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser import open_browser, wait_until
-from jupyterserver import jupyter_environment, serve
+from browser import wait_until
 
 LESSON = Path(__file__).parents[2] / "notebooks/00-the-lab.ipynb"
-# The status bar says "Lab | Idle" when the kernel is ready.
-IDLE = (
-    "return document.body.innerText.includes('Lab | Idle') || document.body.innerText.includes('Lab | idle')"
-)
 
 
 @pytest.fixture(scope="module")
-def lesson(jupyter_data, tmp_path_factory):
+def lesson(jupyterlab):
     """The browser with the first lesson open in JupyterLab and all its cells run."""
-    folder = tmp_path_factory.mktemp("jupyterlab")
-    shutil.copy(LESSON, folder)
-    environment = jupyter_environment(folder, JUPYTER_PATH=str(jupyter_data))
-    with serve(folder, environment) as address, open_browser(tmp_path_factory.mktemp("profile")) as browser:
-        browser.get(f"{address}lab/tree/{LESSON.name}")
-        wait_until(browser, IDLE)
-        run_all(browser)
-        yield browser
-        browser.save_screenshot(str(folder / "lesson.png"))  # to be looked at
-
-
-def run_all(browser):
-    """Click Run > Run All Cells, and wait until the last cell has its number."""
-    from selenium.webdriver.common.by import By
-
-    def click(label, kind):
-        entry = wait_until(
-            browser,
-            f"const entries = [...document.querySelectorAll('{kind}')];"
-            "return entries.find(one => one.innerText.trim() === arguments[0])",
-            label,
-        )
-        entry.click()
-
-    click("Run", ".lm-MenuBar-itemLabel")
-    click("Run All Cells", ".lm-Menu-itemLabel")
-    wait_until(
-        browser,
-        """
-        const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-        return prompts.length > 5 && prompts.every(one => /\\[\\d+\\]/.test(one.innerText));
-        """,
-    )
-    assert browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell")
+    shutil.copy(LESSON, jupyterlab.folder)
+    browser = jupyterlab.open(LESSON.name, "Lab")
+    yield browser
+    browser.save_screenshot(str(jupyterlab.folder / "lesson.png"))  # to be looked at
 
 
 def test_plotly_draws_both_charts(lesson):

@@ -1,0 +1,1 @@
+"""The packet's journey: everything that happens to one connection, in order, as immutable values."""
