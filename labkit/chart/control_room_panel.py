@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, get_args
 
-from labkit.spec.podstates import EndpointState
+from labkit.spec.events import EndpointState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
