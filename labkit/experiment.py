@@ -22,7 +22,7 @@ from labkit.measure.schema import decode, encode
 from labkit.performing import OFFERED, Experiment, Measured, Offered, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from labkit.measure.records import RunResult
@@ -42,15 +42,22 @@ __all__ = [
 ]
 
 _COMMAND = (sys.executable, "-m", "labkit.performing")
-_TIMINGS: Mapping[Clock, Timing] = {"real": REAL_TIME, "virtual": VIRTUAL_TIME}
 
 
 @dataclass(frozen=True, slots=True)
 class GuestChoice:
-    """Which guests experiments run in (`guest` as for `choose_linux`), each with so much memory."""
+    """Which guests experiments run in (`guest` as for `choose_linux`), each with so much memory.
+
+    `virtual_time` bounds those whose time is virtual.
+    """
 
     guest: str | None = None
     memory_mb: int = DEFAULT_MEMORY_MB
+    virtual_time: Timing = VIRTUAL_TIME
+
+    def timing(self, clock: Clock) -> Timing:
+        """Return the clock and the bounds of a guest with this clock."""
+        return self.virtual_time if clock == "virtual" else REAL_TIME
 
 
 ANY_GUEST = GuestChoice()
@@ -93,7 +100,7 @@ def find_offered(clock: Clock, guests: GuestChoice = ANY_GUEST) -> Offered:
     job = Job(
         name="asking for its modes and schedulers",
         argv=(*_COMMAND, OFFERED),
-        timing=_TIMINGS[clock],
+        timing=guests.timing(clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
@@ -108,7 +115,7 @@ def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
         name=str(experiment),
         argv=_COMMAND,
         request=json.dumps(encode(experiment)).encode(),
-        timing=_TIMINGS[experiment.clock],
+        timing=guests.timing(experiment.clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
