@@ -18,8 +18,9 @@ from labkit.errors import LabError
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock, Timing
 from labkit.guest.jobs import Job, JobPool
 from labkit.guest.run import DEFAULT_MEMORY_MB
-from labkit.measure.schema import decode, encode
-from labkit.performing import OFFERED, Experiment, Measured, Offered, read_reply
+from labkit.measure.schema import encode
+from labkit.performing import Experiment, Measured, read_reply
+from labkit.proxy.plans import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _COMMAND = (sys.executable, "-m", "labkit.performing")
+_QUESTION = (sys.executable, "-m", "labkit.guest.probe", "forwarding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,14 @@ class GuestChoice:
 
 
 ANY_GUEST = GuestChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a guest can be programmed with: kube-proxy's modes, and IPVS schedulers."""
+
+    modes: tuple[str, ...]
+    schedulers: tuple[str, ...]
 
 
 def run(experiment: Experiment) -> RunResult:
@@ -99,14 +109,15 @@ def find_offered(clock: Clock, guests: GuestChoice = ANY_GUEST) -> Offered:
     """Return what the guest that experiments would run in offers: a fresh one is asked."""
     job = Job(
         name="asking for its modes and schedulers",
-        argv=(*_COMMAND, OFFERED),
+        argv=_QUESTION,
         timing=guests.timing(clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
     with JobPool(1) as pool:
-        offered: Offered = decode(Offered, json.loads(pool.submit(job).result()), job.name)
-        return offered
+        answer = json.loads(pool.submit(job).result())
+    modes = tuple(mode for mode in MODES if mode != "nftables" or answer["nf_tables"])
+    return Offered(modes, tuple(answer["schedulers"]))
 
 
 def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
