@@ -73,8 +73,10 @@ class Measured:
 def perform(experiment: Experiment) -> Measured:
     """Run an experiment in the guest that this process runs in: build the lab, measure, take it down."""
     from labkit.guest.info import current
-    from labkit.lab import Lab
+    from labkit.guest.syscalls import new_memory_filled
 
+    with new_memory_filled():
+        from labkit.lab import Lab
     with Lab.open(*experiment.manifests, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
         guest = current()
         if guest is None or guest.clock != experiment.clock:

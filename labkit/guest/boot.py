@@ -34,7 +34,7 @@ _KNOWN_SPEED = "lpj=8000000"
 SWIFT = (_CAUGHT_BY_SECCOMP, _KNOWN_SPEED)
 _NO_DEVICES_UNASKED = ("fb_tunnels=none", "ifb.numifbs=0")
 _UML_OPTIONS = (
-    *("pty.legacy_count=0", "lsm=capability", "cgroup_disable=memory"),
+    *("pty.legacy_count=0", "lsm=capability"),
     *(*_NO_DEVICES_UNASKED, _UNUSED_AT_BOOT, *SWIFT),
 )
 
