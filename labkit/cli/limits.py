@@ -10,7 +10,7 @@ LEAST_S = 1.0
 
 
 def parse_limit_s(text: str, option: str) -> float:
-    """Return the seconds in `text`; raise RequestError, which names the option, unless they bound anything."""
+    """Return the seconds in `text`; raise RequestError, which names the option, where they bound nothing."""
     try:
         seconds = float(text)
     except ValueError:

@@ -29,7 +29,7 @@ _VIRTUAL_TIME = "time-travel=inf-cpu"
 # System calls and page faults are caught by seccomp, not ptrace, where the host and this Linux allow it: at a
 # third to a half of the price. An older Linux, Debian's among them, does not know the word and goes on.
 _CAUGHT_BY_SECCOMP = "seccomp=auto"
-# What it would measure by counting through eight ticks; only udelay() uses it, which no driver of the lab's calls.
+# What it would measure by counting through eight ticks. Only udelay() uses it, and nothing here calls that.
 _KNOWN_SPEED = "lpj=8000000"
 SWIFT = (_CAUGHT_BY_SECCOMP, _KNOWN_SPEED)
 _NO_DEVICES_UNASKED = ("fb_tunnels=none", "ifb.numifbs=0")

@@ -1,6 +1,6 @@
 """What this Linux can do for the lab, asked of it by doing it in a network namespace of its own.
 
-Run inside: `python -m labkit.guest.probe` prints the answer as JSON; `python -m labkit.guest.probe forwarding`
+Run inside: `python -m labkit.guest.probe` prints the answer as JSON; with the argument `forwarding`
 only what it can forward with, which asks far less.
 """
 

@@ -18,9 +18,7 @@ PINNED = Source(
     sha256="4d5236387c51a225c59ed8e98e8ef350baf6f38e3f66b2bb66cf347826a80b33",
 )
 # Where Debian's pool has that package, as long as it is its newest backport; SHA-256 tells what came.
-_PACKAGE_URL = (
-    f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
-)
+_PACKAGE_URL = f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
 _TIMEOUT_S = 60
 PATCH = Path(__file__).with_name("labkit.patch")
 PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
@@ -100,7 +98,7 @@ def _is_pinned(archive: Path) -> bool:
 
 
 def _download(work: Path) -> Path:
-    """Bring the pinned version's package into `work`: by apt, which needs no rights for that, or from the pool."""
+    """Bring the pinned version's package into `work`: by apt, which needs no rights, or from the pool."""
     package = _download_by_apt(work) or _download_from_pool(work)
     if package is None:
         raise Problem(
@@ -115,7 +113,9 @@ def _download(work: Path) -> Path:
 def _download_by_apt(work: Path) -> Path | None:
     wanted = f"{PINNED.package}={PINNED.version}"
     try:
-        apt = subprocess.run(("apt-get", "download", "-q", wanted), cwd=work, capture_output=True, check=False)
+        apt = subprocess.run(
+            ("apt-get", "download", "-q", wanted), cwd=work, capture_output=True, check=False
+        )
     except FileNotFoundError:
         return None  # this system has no apt-get
     packages = sorted(work.glob(f"{PINNED.package}_*.deb"))
@@ -127,9 +127,12 @@ def _download_from_pool(work: Path) -> Path | None:
 
     package = work / f"{PINNED.package}.deb"
     try:
-        with urlopen(_PACKAGE_URL, timeout=_TIMEOUT_S) as answer, replacing(package) as new:  # noqa: S310 - http
-            with new.open("wb") as file:
-                shutil.copyfileobj(answer, file)
+        with (
+            urlopen(_PACKAGE_URL, timeout=_TIMEOUT_S) as answer,  # noqa: S310 - a constant
+            replacing(package) as new,
+            new.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
     except OSError:
         return None
     return package
