@@ -128,7 +128,7 @@ def _download_from_pool(work: Path) -> Path | None:
     package = work / f"{PINNED.package}.deb"
     try:
         with (
-            urlopen(_PACKAGE_URL, timeout=_TIMEOUT_S) as answer,  # noqa: S310 - a constant
+            urlopen(_PACKAGE_URL, timeout=_TIMEOUT_S) as answer,
             replacing(package) as new,
             new.open("wb") as file,
         ):
