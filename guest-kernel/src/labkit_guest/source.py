@@ -18,7 +18,7 @@ PINNED = Source(
     sha256="4d5236387c51a225c59ed8e98e8ef350baf6f38e3f66b2bb66cf347826a80b33",
 )
 # Where Debian's pool has that package, as long as it is its newest backport; SHA-256 tells what came.
-_PACKAGE_URL = f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
+PACKAGE_URL = f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
 _TIMEOUT_S = 60
 PATCH = Path(__file__).with_name("labkit.patch")
 PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
@@ -103,7 +103,7 @@ def _download(work: Path) -> Path:
     if package is None:
         raise Problem(
             f"the very source is not to be had here: {PINNED.package} {PINNED.version}",
-            where=f"neither apt nor {_PACKAGE_URL} has it",
+            where=f"neither apt nor {PACKAGE_URL} has it",
             todo=f"give its archive (SHA-256 {PINNED.sha256}), or another version's",
             missing=True,
         )
@@ -123,17 +123,18 @@ def _download_by_apt(work: Path) -> Path | None:
 
 
 def _download_from_pool(work: Path) -> Path | None:
+    from http.client import HTTPException
     from urllib.request import urlopen
 
     package = work / f"{PINNED.package}.deb"
     try:
         with (
-            urlopen(_PACKAGE_URL, timeout=_TIMEOUT_S) as answer,
+            urlopen(PACKAGE_URL, timeout=_TIMEOUT_S) as answer,
             replacing(package) as new,
             new.open("wb") as file,
         ):
             shutil.copyfileobj(answer, file)
-    except OSError:
+    except (OSError, HTTPException):
         return None
     return package
 
