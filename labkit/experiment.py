@@ -18,11 +18,12 @@ from labkit.errors import LabError
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock, Timing
 from labkit.guest.jobs import Job, JobPool
 from labkit.guest.run import DEFAULT_MEMORY_MB
-from labkit.measure.schema import decode, encode
-from labkit.performing import OFFERED, Experiment, Measured, Offered, read_reply
+from labkit.measure.schema import encode
+from labkit.performing import Experiment, Measured, read_reply
+from labkit.proxy.plans import MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from labkit.measure.records import RunResult
@@ -42,18 +43,34 @@ __all__ = [
 ]
 
 _COMMAND = (sys.executable, "-m", "labkit.performing")
-_TIMINGS: Mapping[Clock, Timing] = {"real": REAL_TIME, "virtual": VIRTUAL_TIME}
+_QUESTION = (sys.executable, "-m", "labkit.guest.probe", "forwarding")
 
 
 @dataclass(frozen=True, slots=True)
 class GuestChoice:
-    """Which guests experiments run in (`guest` as for `choose_linux`), each with so much memory."""
+    """Which guests experiments run in (`guest` as for `choose_linux`), each with so much memory.
+
+    `virtual_time` bounds those whose time is virtual.
+    """
 
     guest: str | None = None
     memory_mb: int = DEFAULT_MEMORY_MB
+    virtual_time: Timing = VIRTUAL_TIME
+
+    def timing(self, clock: Clock) -> Timing:
+        """Return the clock and the bounds of a guest with this clock."""
+        return self.virtual_time if clock == "virtual" else REAL_TIME
 
 
 ANY_GUEST = GuestChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a guest can be programmed with: kube-proxy's modes, and IPVS schedulers."""
+
+    modes: tuple[str, ...]
+    schedulers: tuple[str, ...]
 
 
 def run(experiment: Experiment) -> RunResult:
@@ -92,14 +109,15 @@ def find_offered(clock: Clock, guests: GuestChoice = ANY_GUEST) -> Offered:
     """Return what the guest that experiments would run in offers: a fresh one is asked."""
     job = Job(
         name="asking for its modes and schedulers",
-        argv=(*_COMMAND, OFFERED),
-        timing=_TIMINGS[clock],
+        argv=_QUESTION,
+        timing=guests.timing(clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
     with JobPool(1) as pool:
-        offered: Offered = decode(Offered, json.loads(pool.submit(job).result()), job.name)
-        return offered
+        answer = json.loads(pool.submit(job).result())
+    modes = tuple(mode for mode in MODES if mode != "nftables" or answer["nf_tables"])
+    return Offered(modes, tuple(answer["schedulers"]))
 
 
 def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
@@ -108,7 +126,7 @@ def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
         name=str(experiment),
         argv=_COMMAND,
         request=json.dumps(encode(experiment)).encode(),
-        timing=_TIMINGS[experiment.clock],
+        timing=guests.timing(experiment.clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )

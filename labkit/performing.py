@@ -26,7 +26,6 @@ from labkit.traffic.workload import Workload
 if TYPE_CHECKING:
     from pathlib import Path
 
-OFFERED = "offered"
 _flow_values = attrgetter(*written_fields(FlowRecord))
 
 
@@ -73,19 +72,13 @@ class Measured:
     iptables_backend: Literal["legacy", "nft"]
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What a guest can be programmed with: kube-proxy's modes, and IPVS schedulers."""
-
-    modes: tuple[str, ...]
-    schedulers: tuple[str, ...]
-
-
 def perform(experiment: Experiment) -> Measured:
     """Run an experiment in the guest that this process runs in: build the lab, measure, take it down."""
     from labkit.guest.info import current
-    from labkit.lab import Lab
+    from labkit.guest.syscalls import new_memory_filled
 
+    with new_memory_filled():
+        from labkit.lab import Lab
     with Lab.open(*experiment.manifests, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
         guest = current()
         if guest is None or guest.clock != experiment.clock:
@@ -122,29 +115,10 @@ def read_reply(reply: bytes, name: str) -> Measured | LabError:
     return replace(measured, run=replace(measured.run, flows=flows))
 
 
-def _offered_here() -> Offered:
-    from labkit.fabric.namespace import Namespace
-    from labkit.lab import require_guest
-    from labkit.proxy.program import available_modes, available_schedulers
-
-    require_guest()
-    namespace = Namespace.from_new_network("schedulers")
-    try:
-        return Offered(available_modes(), available_schedulers(namespace))
-    finally:
-        namespace.close()
-
-
 def main() -> None:
-    """Perform the experiment in standard input; what came of it, or the error, goes to standard output.
-
-    With the argument `offered` there is no experiment: what this guest offers is the answer.
-    """
+    """Perform the experiment in standard input; what came of it, or the error, goes to standard output."""
     try:
-        if sys.argv[1:] == [OFFERED]:
-            reply = json.dumps(encode(_offered_here())).encode()
-        else:
-            reply = to_reply(perform(decode(Experiment, json.load(sys.stdin), "experiment")))
+        reply = to_reply(perform(decode(Experiment, json.load(sys.stdin), "experiment")))
     except LabError as error:
         reply = encode_error(error)
     sys.stdout.buffer.write(reply)

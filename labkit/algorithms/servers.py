@@ -56,7 +56,7 @@ class RealServer:
 
     @property
     def overhead(self) -> int:
-        """How busy it is, in inactive connections: an active one counts as 257 (Linux 6.12's ip_vs.h)."""
+        """How busy it is, in inactive connections: an active one counts as 257 (Linux 7.2's ip_vs.h)."""
         return self.active * ACTIVE_COST + self.active + self.inactive
 
     @property

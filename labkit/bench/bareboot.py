@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from labkit.errors import CapabilityError, GuestError
+from labkit.guest.boot import SWIFT
 from labkit.guest.capabilities import choose_linux
 from labkit.guest.places import choose_memory_directory
 from labkit.guest.run import DEFAULT_MEMORY_MB
@@ -89,7 +90,7 @@ def _boot(
         argv = (
             linux.binary,
             *("rootfstype=hostfs", "root=/dev/root", "rw", "hostfs=/", f"mem={memory_mb}M"),
-            *("con=null", "con0=null,fd:1", "quiet", f"uml_dir={folder}/", "umid=bare"),
+            *("con=null", "con0=null,fd:1", "quiet", f"uml_dir={folder}/", "umid=bare", *SWIFT),
             *init(Path(folder)),
         )
         environment = {"TMPDIR": str(choose_memory_directory(memory_mb, os.environ)), "HOME": folder}

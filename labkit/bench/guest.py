@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from labkit.guest.capabilities import Linux
 
 _PYTHON = (sys.executable, "-m")
+# `labkit exec` needs a Python in the guest: that is its limit. The shortest init that can be is a peer.
 _HALTED = "its kernel, halted by a one-line init in Python"
-_KERNEL_ALONE = "its kernel, halted by one system call"
+_KERNEL_ALONE = "its kernel, halted by an init of one system call"
 _NATIVE = "a native ipykernel"
 _LAST_CHARACTERS = 300
 

@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli.limits import parse_limit_s
 from labkit.cli.memory import parse_memory_mb
-from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
+from labkit.cli.options import (
+    DEFAULT_MEMORY,
+    GuestOption,
+    GuestTimeLimitOption,
+    MemoryOption,
+    WallTimeLimitOption,
+)
 from labkit.cli.progress import progress_display
 from labkit.errors import RequestError
+from labkit.guest.clock import GUEST_LIMIT_S, WALL_LIMIT_S, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labkit.comparison import Algorithm, Comparison, CraftedTraffic
     from labkit.errors import LabError
-    from labkit.experiment import Offered
+    from labkit.experiment import GuestChoice, Offered
 
 DEFAULT_LAB = "weighted"
 VIRTUAL_LAB = "unequal"
@@ -74,6 +82,8 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where the report and the results go.")] = Path("out/demo"),
     guest: GuestOption = None,
     memory: MemoryOption = DEFAULT_MEMORY,
+    guest_time_limit: GuestTimeLimitOption = f"{GUEST_LIMIT_S:.0f}",
+    wall_time_limit: WallTimeLimitOption = f"{WALL_LIMIT_S:.0f}",
     *,
     virtual_time: VirtualTimeOption = False,
 ) -> None:
@@ -90,12 +100,12 @@ def demo(
     request = Request(names, algorithms, connections, seed, every_scheduler=not manifest)
     warnings = _read_warnings(names)  # mistakes are said before anything is started
     _require_writable(output)
-    memory_mb = parse_memory_mb(memory)
+    guests = _choose_guests(guest, memory, guest_time_limit, wall_time_limit)
     if not virtual_time:
-        _enter_guest(guest, memory_mb)
+        _enter_guest(guests)
     for warning in warnings:
         sys.stderr.write(f"note: {warning}\n")
-    comparison = _measure_virtually(request, guest, memory_mb) if virtual_time else _measure(request)
+    comparison = _measure_virtually(request, guests) if virtual_time else _measure(request)
     _write(comparison, output)
     _print(comparison, output)
     _report_failures(comparison.failures)
@@ -107,10 +117,20 @@ def _read_warnings(names: tuple[str, ...]) -> Sequence[object]:
     return read_manifests(names).warnings
 
 
-def _enter_guest(guest: str | None, memory_mb: int) -> None:
+def _choose_guests(guest: str | None, memory: str, guest_limit: str, wall_limit: str) -> GuestChoice:
+    from labkit.experiment import GuestChoice
+
+    limits_s = (
+        parse_limit_s(guest_limit, "--guest-time-limit"),
+        parse_limit_s(wall_limit, "--wall-time-limit"),
+    )
+    return GuestChoice(guest, parse_memory_mb(memory), Timing("virtual", *limits_s))
+
+
+def _enter_guest(guests: GuestChoice) -> None:
     from labkit.guest.rerun import rerun_inside
 
-    rerun_inside(sys.argv[1:], guest, memory_mb=memory_mb)
+    rerun_inside(sys.argv[1:], guests.guest, memory_mb=guests.memory_mb)
 
 
 def _measure(request: Request) -> Comparison:
@@ -126,12 +146,11 @@ def _measure(request: Request) -> Comparison:
         return compare(lab, chosen, request.connections or CONNECTIONS, request.seed, on_progress)
 
 
-def _measure_virtually(request: Request, guest: str | None, memory_mb: int) -> Comparison:
+def _measure_virtually(request: Request, guests: GuestChoice) -> Comparison:
     from labkit.comparison import compare_in_virtual_time, open_loop
-    from labkit.experiment import GuestChoice, find_offered
+    from labkit.experiment import find_offered
     from labkit.spec.cluster import load_manifests
 
-    guests = GuestChoice(guest, memory_mb)
     with progress_display("labkit demo") as on_progress:
         chosen = request.choose(find_offered("virtual", guests))
         manifests, workload = load_manifests(request.manifests), open_loop(request.connections)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from labkit.cli.limits import parse_limit_s
 from labkit.cli.memory import parse_memory_mb
 from labkit.errors import LabError
 from labkit.guest.clock import GUEST_LIMIT_S, REAL_TIME, WALL_LIMIT_S, Timing
@@ -23,12 +24,19 @@ def exec_(words: list[str]) -> None:
     command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command
     if not command:
         parser.error("a command is missing: labkit exec -- COMMAND ...")
-    bounded = Timing("virtual", asked.guest_time_limit, asked.wall_time_limit)
-    run_and_end(tuple(command), asked.guest, asked.memory, bounded if asked.virtual_time else REAL_TIME)
+    end_with(lambda: _run(tuple(command), asked))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors no script takes for the command's own, as env(1)'s are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(STATUS_LABKIT_FAILED, f"{self.prog}: error: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "labkit exec",
         usage="labkit exec [OPTIONS] -- COMMAND [ARGUMENT ...]",
         description=exec_.__doc__,
@@ -47,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--wall-time-limit", WALL_LIMIT_S, "real seconds"),
     ):
         parser.add_argument(
-            option, type=_limit_s, default=limit_s, metavar="SECONDS",
-            help=f"With --virtual-time: end it after so many {seconds}. Default: {limit_s:.0f}.",
+            option, default=f"{limit_s:.0f}", metavar="SECONDS",
+            help=f"With --virtual-time: end it after so many {seconds}. Default: %(default)s.",
         )  # fmt: skip
     parser.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="The command and its arguments."
@@ -56,20 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _limit_s(text: str) -> float:
-    seconds = float(text)
-    if not seconds >= 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than a second")
-    return seconds
-
-
-def run_and_end(
-    argv: tuple[str, ...], guest: str | None, memory: str, timing: Timing = REAL_TIME
-) -> NoReturn:
-    """Run the command in the guest and end as it ended; 125 and an error on stderr when labkit failed."""
+def _run(command: tuple[str, ...], asked: argparse.Namespace) -> NoReturn:
     from labkit.guest.rerun import run_inside
 
-    end_with(lambda: run_inside(argv, guest, parse_memory_mb(memory), timing))
+    memory_mb = parse_memory_mb(asked.memory)
+    bounded = Timing(
+        "virtual",
+        parse_limit_s(asked.guest_time_limit, "--guest-time-limit"),
+        parse_limit_s(asked.wall_time_limit, "--wall-time-limit"),
+    )
+    run_inside(command, asked.guest, memory_mb, bounded if asked.virtual_time else REAL_TIME)
 
 
 def end_with(work: Callable[[], None]) -> NoReturn:

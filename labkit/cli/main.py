@@ -9,17 +9,21 @@ from labkit.record import Record
 
 
 class Verb(Record):
-    """Where a verb's function stands, and whether a foreign command follows its options."""
+    """Where a verb's function stands, and how it stands to a foreign command.
+
+    One may follow its options; or its exit status is the foreign command's own.
+    """
 
     function: str
     runs_a_command: bool = False
+    ends_like_it: bool = False
 
 
 VERBS = {
     "demo": Verb("labkit.cli.demo:demo"),
     "doctor": Verb("labkit.cli.doctor:doctor"),
-    "exec": Verb("labkit.cli.exec:exec_", runs_a_command=True),
-    "shell": Verb("labkit.cli.shell:shell"),
+    "exec": Verb("labkit.cli.exec:exec_", runs_a_command=True, ends_like_it=True),
+    "shell": Verb("labkit.cli.shell:shell", ends_like_it=True),
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
     "trace": Verb("labkit.cli.trace:trace"),
     "render": Verb("labkit.cli.render:render"),

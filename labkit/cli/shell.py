@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from labkit.cli.exec import end_with, run_and_end
+from labkit.cli.exec import end_with
 from labkit.cli.memory import parse_memory_mb
 from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.cli.progress import progress_display
@@ -33,7 +33,13 @@ def shell(
     """
     if manifest:
         end_with(lambda: _lab_shell(manifest, mode, scheduler, guest, memory))
-    run_and_end(user_shell(), guest, memory)
+    end_with(lambda: _empty_shell(guest, memory))
+
+
+def _empty_shell(guest: str | None, memory: str) -> NoReturn:
+    from labkit.guest.rerun import run_inside
+
+    run_inside(user_shell(), guest, parse_memory_mb(memory))
 
 
 def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | None, memory: str) -> None:

@@ -26,10 +26,16 @@ _INIT_ARGUMENTS = ("-I", "-S")
 _UNUSED_AT_BOOT = "initcall_blacklist=raid6_select_algo,init_zswap"
 _VIRTUAL_TIME = "time-travel=inf-cpu"
 # No tunl0, gre0, ip6tnl0 in each namespace, no ifb0: it holds what was made in it, with its indexes.
+# System calls and page faults are caught by seccomp, not ptrace, where the host and this Linux allow it: at a
+# third to a half of the price. An older Linux, Debian's among them, does not know the word and goes on.
+_CAUGHT_BY_SECCOMP = "seccomp=auto"
+# What it would measure by counting through eight ticks. Only udelay() uses it, and nothing here calls that.
+_KNOWN_SPEED = "lpj=8000000"
+SWIFT = (_CAUGHT_BY_SECCOMP, _KNOWN_SPEED)
 _NO_DEVICES_UNASKED = ("fb_tunnels=none", "ifb.numifbs=0")
 _UML_OPTIONS = (
-    *("pty.legacy_count=0", "lsm=capability", "cgroup_disable=memory"),
-    *(*_NO_DEVICES_UNASKED, _UNUSED_AT_BOOT),
+    *("pty.legacy_count=0", "lsm=capability"),
+    *(*_NO_DEVICES_UNASKED, _UNUSED_AT_BOOT, *SWIFT),
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 _STDIN, _STDOUT = 0, 1
 _LAST_LINES = 4
-# The reply comes back through the file system that guest and host share: in virtual time the serial port
-# stops for good when the host does not read as fast as the guest writes.
-_INTO_FILE = ("sh", "-c", 'exec > "$0"; exec "$@"')
 
 
 def main() -> NoReturn:
@@ -58,18 +54,16 @@ def host_job(job: Job) -> bytes:
             where=linux.why,
             todo="start it from outside the lab's Linux",
         )
-    with tempfile.NamedTemporaryFile(prefix="labkit-reply-") as reply:
-        with Guest.boot(linux, memory_mb=job.memory_mb, timing=job.timing) as guest:
-            guest.loop.on_readable(_STDIN, _leave_at_end)
-            captured = run_and_capture(guest, (*_INTO_FILE, reply.name, *job.argv), job.request)
-        output = reply.read()
+    with Guest.boot(linux, memory_mb=job.memory_mb, timing=job.timing) as guest:
+        guest.loop.on_readable(_STDIN, _leave_at_end)
+        captured = run_and_capture(guest, job.argv, job.request)
     if captured.wait_status != 0:
         words = captured.errors.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
         raise GuestError(
             f"its command {describe_wait_status(captured.wait_status)}",
             where=" / ".join(words) or "without a word",
         )
-    return output
+    return captured.output
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -1,7 +1,7 @@
 """What this Linux can do for the lab, asked of it by doing it in a network namespace of its own.
 
-Run inside: `python -m labkit.guest.probe` prints the answer as JSON. The whole probe takes a few milliseconds
-where the modules are loaded.
+Run inside: `python -m labkit.guest.probe` prints the answer as JSON; with the argument `forwarding`
+only what it can forward with, which asks far less.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,21 @@ class Capabilities(Record):
     missing_tools: dict[str, str]
 
 
+class Forwarding(Record):
+    """What a Linux can forward Services with: IPVS schedulers, and kube-proxy's rules for nftables."""
+
+    schedulers: tuple[str, ...]
+    nf_tables: bool
+
+
+def read_forwarding() -> Forwarding:
+    """Ask for schedulers and rules, in the network namespace of this process: use one made for it."""
+    return Forwarding(
+        schedulers=tuple(name for name in IPVS_SCHEDULERS if takes_scheduler(name)),
+        nf_tables=takes_nftables(),
+    )
+
+
 def read_capabilities() -> Capabilities:
     """Try what the lab needs, in the network namespace of this process: use one made for it."""
     return Capabilities(
@@ -85,11 +101,6 @@ def read_capabilities() -> Capabilities:
         trace=_works("iptables-legacy", "-t", "raw", "-A", "PREROUTING", "-j", "TRACE"),
         missing_tools=missing_tools(),
     )  # fmt: skip
-
-
-def read_schedulers() -> tuple[str, ...]:
-    """Return the IPVS schedulers of this Linux, asked in a network namespace of a child's own."""
-    return tuple(answer_apart(syscalls.CLONE_NEWNET, lambda: [*filter(takes_scheduler, IPVS_SCHEDULERS)]))
 
 
 def read_lacking(flags: int) -> tuple[str, ...]:
@@ -203,4 +214,5 @@ def _works(*argv: str, given: str = "") -> bool:
 if __name__ == "__main__":
     syscalls.unshare(syscalls.CLONE_NEWNET)
     syscalls.bring_loopback_up()
-    print(json.dumps(read_capabilities()._asdict()))  # noqa: T201 - the answer
+    read = read_forwarding if sys.argv[1:] == ["forwarding"] else read_capabilities
+    print(json.dumps(read()._asdict()))  # noqa: T201 - the answer

@@ -52,7 +52,7 @@ class Guest(GuestConnection):
         self._ended: dict[str, object] | None = None
         self._line_ended = False
         self._keeper_gone = False
-        self._overtime = ""
+        self._overtime: tuple[str, str] | None = None
         self.on_call: Callable[[int], None] = self._refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
@@ -112,9 +112,10 @@ class Guest(GuestConnection):
         if self._line_ended or self._keeper_gone or self._ended is not None:
             raise self._death()
         if self._overtime:
+            allowed, clock = self._overtime
             raise GuestError(
-                f"what runs in the guest did not end {self._overtime}",
-                where=f"the guest's {self._timing.clock} clock",
+                f"what runs in the guest did not end within {allowed}",
+                where=clock,
                 todo="let it end by itself, or allow it more time",
             )
 
@@ -158,7 +159,7 @@ class Guest(GuestConnection):
             self.loop.after(self._timing.wall_limit_s, self._note_late)
 
     def _note_late(self) -> None:
-        self._overtime = f"within {self._timing.wall_limit_s:,.0f} seconds of wall time"
+        self._overtime = (f"{self._timing.wall_limit_s:,.0f} seconds of wall time", "this machine's clock")
 
     def _await_end(self, deadline: float) -> None:
         while self._ended is None and not self._keeper_gone:
@@ -182,7 +183,8 @@ class Guest(GuestConnection):
         elif frame.type is FrameType.CALL:
             self.on_call(frame.channel)
         elif frame.type is FrameType.OVERTIME:
-            self._overtime = f"within {self._timing.guest_limit_s:,.0f} seconds of its own time"
+            limit = f"{self._timing.guest_limit_s:,.0f} seconds of its own time"
+            self._overtime = (limit, f"the guest's {self._timing.clock} clock")
         else:
             super()._handle(frame)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -53,19 +58,20 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-def fill_new_memory() -> None:
-    """Have all memory that this process maps from now on filled at once instead of page by page.
+@contextlib.contextmanager
+def new_memory_filled() -> Iterator[None]:
+    """Have all memory that this process maps within the block filled at once instead of page by page.
 
-    In User-Mode Linux a page fault takes three changes of processes on the host, and starting a large
-    program is mostly page faults. Memory that is never used is filled too: stop before
-    threads get their stacks.
+    In User-Mode Linux a page fault takes two to three changes of processes on the host, and importing much is
+    thousands of them. Memory that is never used is filled too: leave before threads get their stacks. The
+    host's own kernel may forbid it, and does not need it.
     """
-    _check(_libc.mlockall(_MCL_FUTURE), "mlockall")
-
-
-def stop_filling_memory() -> None:
-    """Have memory filled when it is first used, as is usual."""
-    _check(_libc.munlockall(), "munlockall")
+    filled = _libc.mlockall(_MCL_FUTURE) == 0
+    try:
+        yield
+    finally:
+        if filled:
+            _check(_libc.munlockall(), "munlockall")
 
 
 def set_hostname(name: str) -> None:

@@ -8,7 +8,6 @@ guest's own /run, which is memory.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -31,16 +30,13 @@ def write_connection_file(text: str) -> Path:
 
 def load_kernel() -> Any:
     """Import ipykernel and return its application, without its debugger: the kernelspec offers none."""
-    with contextlib.suppress(OSError):  # the host's own kernel may forbid it, and does not need it
-        syscalls.fill_new_memory()
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # to Python this says: there is none
-    import ipykernel.debugger
-    import ipykernel.ipkernel
-    import ipykernel.zmqshell  # noqa: F401
-    from ipykernel.kernelapp import IPKernelApp
-
+    with syscalls.new_memory_filled():
+        import ipykernel.debugger
+        import ipykernel.ipkernel
+        import ipykernel.zmqshell  # noqa: F401
+        from ipykernel.kernelapp import IPKernelApp
     del sys.modules["debugpy"]  # a learner may import it
-    syscalls.stop_filling_memory()
     return IPKernelApp
 
 

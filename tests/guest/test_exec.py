@@ -63,6 +63,8 @@ def test_a_command_that_cannot_run_ends_as_env_says(labkit_exec, command, status
         (("--guest", "/no/such/linux"), "there is no guest at /no/such/linux"),
         (("--memory", "lots"), "'lots' is no amount of memory"),
         (("--memory", "64M"), "64 MB is too little memory for the guest"),
+        (("--wall-time-limit", "soon"), "'soon' is no limit of time"),
+        (("--guest-time-limit", "nan"), "'nan' is no limit of time"),
     ],
 )
 def test_what_labkit_itself_cannot_do_ends_with_125_and_what_to_do(labkit_exec, options, says):
@@ -70,6 +72,23 @@ def test_what_labkit_itself_cannot_do_ends_with_125_and_what_to_do(labkit_exec, 
     assert (status, out) == (125, b"")
     assert says in err
     assert "to do:" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("exec", "--nope", "--", "true"),
+        ("exec",),
+        ("exec", "--memory"),
+        ("shell", "--nope"),
+        ("shell", "--mode"),
+    ],
+)
+def test_an_error_of_usage_is_not_taken_for_the_command_s_own_status(launch, words):
+    status, out, err = launch((*LABKIT, *words)).end()
+    assert (status, out) == (125, b"")
+    assert "rror:" in err
     assert "Traceback" not in err
 
 

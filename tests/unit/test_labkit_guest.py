@@ -256,11 +256,25 @@ def test_where_the_very_source_is_not_to_be_had_its_sum_is_named(tmp_path, monke
     if here == "another version":
         archive.write_text("another version")
     monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", archive)
+    monkeypatch.setattr("labkit_guest.source.PACKAGE_URL", (tmp_path / "pool").as_uri())
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Problem, match="not to be had here: linux-source-6") as problem:
+    with pytest.raises(Problem, match="not to be had here: linux-source-7") as problem:
         unpack_source(None, tmp_path)
     assert problem.value.missing
     assert PINNED.sha256 in problem.value.todo
+
+
+def test_what_apt_does_not_have_comes_from_debian_s_pool(tmp_path, monkeypatch):
+    pool = tmp_path / "pool"
+    pool.write_text("a package")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", tmp_path / "absent")
+    monkeypatch.setattr("labkit_guest.source.PACKAGE_URL", pool.as_uri())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="can only be opened with dpkg-deb"):
+        unpack_source(None, work)
+    assert (work / f"{PINNED.package}.deb").read_text() == "a package"
 
 
 def test_another_source_is_built_in_another_folder(tmp_path):

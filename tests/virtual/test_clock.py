@@ -105,3 +105,4 @@ def test_what_computes_for_ever_is_ended_by_the_wall_s_clock():
     done = labkit_exec("sh", "-c", "while :; do :; done", options=("--wall-time-limit", "2"))
     assert done.returncode == 125
     assert "did not end within 2 seconds of wall time" in done.stderr.decode()
+    assert "where: this machine's clock" in done.stderr.decode()

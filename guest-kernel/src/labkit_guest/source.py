@@ -8,15 +8,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit_guest.files import sha256_of
+from labkit_guest.files import replacing, sha256_of
 from labkit_guest.manifest import Source
 from labkit_guest.problem import Problem
 
 PINNED = Source(
-    package="linux-source-6.12",
-    version="6.12.117-1~deb12u1",
-    sha256="585a4a074597aefa2b1a68ada83a3184ba351c127544dea80618bbcceaa3961f",
+    package="linux-source-7.2",
+    version="7.2.11-1~bpo13+1",
+    sha256="4d5236387c51a225c59ed8e98e8ef350baf6f38e3f66b2bb66cf347826a80b33",
 )
+# Where Debian's pool has that package, as long as it is its newest backport; SHA-256 tells what came.
+PACKAGE_URL = f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
+_TIMEOUT_S = 60
 PATCH = Path(__file__).with_name("labkit.patch")
 PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
 
@@ -95,24 +98,45 @@ def _is_pinned(archive: Path) -> bool:
 
 
 def _download(work: Path) -> Path:
-    """Have apt bring the pinned version's package into `work`; it needs no rights for that."""
-    wanted = f"{PINNED.package}={PINNED.version}"
-    try:
-        apt = subprocess.run(
-            ("apt-get", "download", "-q", wanted), cwd=work, capture_output=True, text=True, check=False
-        )
-        answer, failed = apt.stderr.strip().splitlines()[-1:], apt.returncode != 0
-    except FileNotFoundError:
-        answer, failed = ["this system has no apt-get"], True
-    packages = sorted(work.glob(f"{PINNED.package}_*.deb"))
-    if failed or not packages:
+    """Bring the pinned version's package into `work`: by apt, which needs no rights, or from the pool."""
+    package = _download_by_apt(work) or _download_from_pool(work)
+    if package is None:
         raise Problem(
             f"the very source is not to be had here: {PINNED.package} {PINNED.version}",
-            where=" ".join(answer),
+            where=f"neither apt nor {PACKAGE_URL} has it",
             todo=f"give its archive (SHA-256 {PINNED.sha256}), or another version's",
             missing=True,
         )
-    return packages[-1]
+    return package
+
+
+def _download_by_apt(work: Path) -> Path | None:
+    wanted = f"{PINNED.package}={PINNED.version}"
+    try:
+        apt = subprocess.run(
+            ("apt-get", "download", "-q", wanted), cwd=work, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return None  # this system has no apt-get
+    packages = sorted(work.glob(f"{PINNED.package}_*.deb"))
+    return packages[-1] if apt.returncode == 0 and packages else None
+
+
+def _download_from_pool(work: Path) -> Path | None:
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    package = work / f"{PINNED.package}.deb"
+    try:
+        with (
+            urlopen(PACKAGE_URL, timeout=_TIMEOUT_S) as answer,
+            replacing(package) as new,
+            new.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+    except (OSError, HTTPException):
+        return None
+    return package
 
 
 def _from_package(package: Path, work: Path) -> Path:
