@@ -6,7 +6,6 @@ It runs in the learner's own interpreter, so that nothing it says is believed.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.grade.desk import ANSWER_MIME
 from labkit.grade.draws import draw_seed, key_here
 from labkit.grade.exercise import AnswerForm, Function, NodeTables, Variable, find_exercise
+from labkit.grade.replay import SAVING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,11 +77,8 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def _read_tables(node: str) -> dict[str, Any]:
-    tables = {"iptables": ["iptables-legacy-save"], "ipvs": ["ipvsadm", "-S", "-n"]}
     said = {}
-    for name, command in tables.items():
-        if shutil.which(command[0]) is None:
-            return {MISSING: f"{command[0]} is not installed here"}
+    for name, command in SAVING.items():
         argv = ["ip", "netns", "exec", node, *command]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
         if done.returncode:

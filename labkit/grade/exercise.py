@@ -42,12 +42,12 @@ class Function:
 
     name: str
     takes: tuple[str, ...]
-    cases: int = 3
+    cases: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class NodeTables:
-    """The answer is what stands in a node's kernel: its tables as iptables-save and ipvsadm write them."""
+    """The answer is what stands in a node's kernel: its tables as text (`replay.SAVING` says how)."""
 
     node: str
 
@@ -60,8 +60,9 @@ class Exercise:
     """One graded exercise.
 
     `plan_draw` makes what is given from random numbers; keys that begin with `_` are for the judge alone.
-    `judge(given, answer)` runs in a fresh guest and yields a Finding for each part, with `points` in all: for
-    a Variable `answer` is its value, for NodeTables a mapping (`iptables`, `ipvs`: texts), for a Function
+    `judge(given, answer)` runs in a fresh guest and yields a Finding for each part, with `points` in all; a
+    RequestError of its says that the answer cannot be tried, and is a mark of 0. For
+    a Variable `answer` is its value, for NodeTables a mapping (by the names of `replay.SAVING`), for a Function
     `judge` is called once for each case and the findings of the worst case count. `answer` comes from the
     learner: it may be anything that JSON can say. `clock` is that of the fresh guest.
     """
@@ -94,4 +95,6 @@ def find_exercise(name: str) -> Exercise:
                 raise
         else:
             return exercise
-    raise RequestError(f"there is no exercise {name!r}", where="labkit/grade/exercises", todo="correct its name")
+    raise RequestError(
+        f"there is no exercise {name!r}", where="labkit/grade/exercises", todo="correct its name"
+    )

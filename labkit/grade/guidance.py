@@ -50,7 +50,7 @@ class Points(float):
 
     mark: Mark
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return self.mark.to_bundle()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from labkit.errors import GuestError, LabError, decode_error
 from labkit.measure.schema import decode, encode
 
+MARK_MIME = "application/vnd.labkit.mark+json"
 HEADINGS = ("", "part", "points", "expected", "seen", "what to try next")
 
 
@@ -63,9 +64,9 @@ class Mark:
         caption = f"{html.escape(self.exercise)}: {self.points:g} of {self.most:g} points"
         return f"<table><caption>{caption}</caption><tr>{heads}</tr>{rows}</table>"
 
-    def to_bundle(self) -> dict[str, str]:
+    def to_bundle(self) -> dict[str, Any]:
         """Return the data of a test cell's `execute_result`: nbgrader reads the number in text/plain."""
-        return {"text/plain": f"{self.points:g}", "text/html": self.to_html()}
+        return {"text/plain": f"{self.points:g}", "text/html": self.to_html(), MARK_MIME: encode(self)}
 
 
 def read_mark(data: bytes) -> Mark:
@@ -81,7 +82,9 @@ def read_mark(data: bytes) -> Mark:
     except LabError:
         raise
     except ValueError as error:
-        raise GuestError("a marking ended without a mark", where=repr(data[:80]), todo="grade it again") from error
+        raise GuestError(
+            "a marking ended without a mark", where=repr(data[:80]), todo="grade it again"
+        ) from error
     return mark
 
 
