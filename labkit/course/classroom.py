@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """What came of one submission; `trouble` is why it could not be executed or entered, "" where it could."""
+    """What came of one submission; `trouble` is what kept it from execution or the gradebook."""
 
     student: str
     points: float
@@ -35,10 +35,15 @@ class Graded:
     trouble: str
 
 
-def find_submissions(root: Path, lesson: str) -> tuple[Submission, ...]:
-    """Return the submissions of a lesson, by student. Raises RequestError where there is none."""
+def find_submissions(root: Path, lesson: str, students: Sequence[str] = ()) -> tuple[Submission, ...]:
+    """Return the submissions of a lesson (only of `students`, if any are named), by student.
+
+    Raises RequestError where there is none.
+    """
     lesson_reference(root, lesson)
     folders = sorted(root.glob(f"{SUBMITTED}/*/{lesson}"))
+    if students:
+        folders = [folder for folder in folders if folder.parent.name in students]
     if not folders:
         raise RequestError(
             f"nobody has submitted {lesson}",
@@ -49,33 +54,60 @@ def find_submissions(root: Path, lesson: str) -> tuple[Submission, ...]:
 
 
 def grade_class(
-    submissions: Sequence[Submission], jobs: int, on_progress: Progress | None = None
+    submissions: Sequence[Submission],
+    jobs: int,
+    on_progress: Progress | None = None,
+    *,
+    kernel_arguments: tuple[str, ...] = (),
 ) -> tuple[Graded, ...]:
     """Grade the submissions of one lesson, `jobs` at a time; return what came of each, by student.
+
+    `kernel_arguments` are for the kernel labkit-grade: UNCONFINED lets it do without a wall.
 
     Raises RequestError for a lesson that nbgrader refuses, CapabilityError where nbgrader is not installed.
     """
     require_nbgrader()
     gradebook = Gradebook(submissions[0].root, submissions[0].lesson)
-    graded = []
-    for done, (submission, trouble) in enumerate(_executed(submissions, jobs), 1):
-        graded.append(gradebook.enter(submission, trouble))
+    troubles = {}
+    for done, (submission, trouble) in enumerate(_executed(submissions, jobs, kernel_arguments), 1):
+        troubles[submission.student] = gradebook.enter(submission, trouble)
         if on_progress is not None:
             on_progress(done, len(submissions), submission.student)
-    return tuple(sorted(graded, key=lambda one: one.student))
+    scores = find_scores(submissions[0].root)
+    return tuple(
+        Graded(one.student, *scores.get((one.lesson, one.student), (0.0, 0.0)), troubles[one.student])
+        for one in submissions
+    )
 
 
-def _executed(submissions: Sequence[Submission], jobs: int) -> Iterator[tuple[Submission, str]]:
+def _executed(
+    submissions: Sequence[Submission], jobs: int, kernel_arguments: tuple[str, ...]
+) -> Iterator[tuple[Submission, str]]:
     # Fresh processes: nbclient, nbgrader and their event loops are one submission's at a time.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = {pool.submit(execute_submission, one): one for one in submissions}
+        futures = {pool.submit(execute_submission, one, kernel_arguments): one for one in submissions}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def find_scores(root: Path) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return points and most points by (lesson, student), as nbgrader's gradebook has them now."""
+    require_nbgrader()
+    from nbgrader.api import Gradebook as Database
+
+    if not (root / DATABASE).is_file():
+        return {}
+    with Database(f"sqlite:///{root / DATABASE}") as database:
+        return {
+            (lesson.name, entered.student.id): (float(entered.score), float(entered.max_score))
+            for lesson in database.assignments
+            for entered in lesson.submissions
+        }
 
 
 class Gradebook:
@@ -95,13 +127,12 @@ class Gradebook:
                 todo="labkit course check names what is wrong with its source",
             )
 
-    def enter(self, submission: Submission, trouble: str) -> Graded:
-        """Let nbgrader enter the marks of an executed submission; a trouble leaves it out of the gradebook."""
+    def enter(self, submission: Submission, trouble: str) -> str:
+        """Let nbgrader enter an executed submission's marks; return what is wrong, "" where nothing is."""
         if submission.executed.exists():
             said = self._autograde(submission)
             trouble = trouble or ("" if said["success"] else _last_words(said))
-        points, most = self._score(submission.student)
-        return Graded(submission.student, points, most, trouble)
+        return trouble
 
     def _autograde(self, submission: Submission) -> Any:
         from nbgrader.converters import Autograde
@@ -115,17 +146,6 @@ class Gradebook:
         ]
         config.TakeExecuted.executed = str(submission.executed)
         return self._run(Autograde, config, submission.student)
-
-    def _score(self, student: str) -> tuple[float, float]:
-        from nbgrader.api import Gradebook as Database
-        from nbgrader.api import MissingEntry
-
-        with Database(f"sqlite:///{self.root / DATABASE}") as database:
-            try:
-                entered = database.find_submission(self.lesson, student)
-            except MissingEntry:
-                return 0.0, float(database.find_assignment(self.lesson).max_score)
-            return float(entered.score), float(entered.max_score)
 
     def _run(self, converter: Any, config: Any, student: str = ".") -> Any:
         from nbgrader.coursedir import CourseDirectory

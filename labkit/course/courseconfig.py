@@ -20,7 +20,9 @@ def require_nbgrader() -> None:
     """
     if find_spec("nbgrader") is None:
         raise CapabilityError(
-            "nbgrader is not installed", where="lessons with exercises", todo='pip install "labkit[instructor]"'
+            "nbgrader is not installed",
+            where="lessons with exercises",
+            todo='pip install "labkit[instructor]"',
         )
     beside, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
     if beside not in path.split(os.pathsep):

@@ -1,8 +1,8 @@
-"""One submission is executed: in a process of its own, in a folder of its own, without touching the gradebook.
+"""One submission is executed: in a process and in a folder of its own, without touching the gradebook.
 
-    root/submitted/STUDENT/LESSON/   what the student gave; stays as it is
-    root/running/STUDENT/LESSON/     a copy, in which it runs; all that it may write to; removed afterwards
-    root/executed/LESSON/STUDENT.ipynb   what came of it
+root/submitted/STUDENT/LESSON/   what the student gave; stays as it is
+root/running/STUDENT/LESSON/     a copy, in which it runs; all that it may write to; removed afterwards
+root/executed/LESSON/STUDENT.ipynb   what came of it
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.course.cells import FINGERPRINT, error_output, fingerprint, is_test
 from labkit.course.courseconfig import load_config
@@ -21,8 +20,12 @@ from labkit.errors import LabError
 from labkit.grade.desk import CONFIG_FILE, SECRET_FILE, read_sitting
 from labkit.grade.draws import KEY_VARIABLE
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 RUNNING, EXECUTED, SUBMITTED = "running", "executed", "submitted"
 DATABASE = "gradebook.db"
+UNCONFINED = "--unconfined"  # to the kernel labkit-grade
 _COURSE = "labkit_course"
 
 
@@ -50,14 +53,15 @@ class Submission:
         return self.root / EXECUTED / self.lesson / f"{self.student}.ipynb"
 
 
-def execute_submission(submission: Submission) -> str:
+def execute_submission(submission: Submission, kernel_arguments: tuple[str, ...] = ()) -> str:
     """Execute a submission unless that was done before; return what went wrong, "" where nothing.
 
-    A notebook that cannot be read, or whose lab did not last, is no reason to stop: what was not executed gets
-    no points.
+    A notebook that cannot be read, or whose lab did not last, is no reason to stop: what was not executed
+    gets no points.
     """
     os.chdir(submission.root)
     config = load_config(submission.root / CONFIG_FILE)
+    config.Execute.extra_arguments = list(kernel_arguments)
     try:
         notebook = sanitise(submission, config)
     except LabError as error:

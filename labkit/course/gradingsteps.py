@@ -60,4 +60,3 @@ class TakeExecuted(NbGraderPreprocessor):  # type: ignore[misc]
 def reference_notebook(root: Path, lesson: str) -> Any:
     """Return a lesson of a course root as students get it."""
     return without_solutions(read_notebook(lesson_reference(root, lesson)))
-

@@ -1,7 +1,7 @@
 """A submitted notebook that was damaged is mended: what nbgrader rejects, or silently gives no points for.
 
-Pure: notebook and reference in, mended notebook and what was done out. The reference is the lesson as students
-got it; its cells of nbgrader's are the ones that must be there, each once, in their order and of their type.
+Pure: notebook and reference in, mended notebook and what was done out. The reference is the lesson as
+students got it; its cells of nbgrader's are those that must be there, each once, in their order and type.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class _Mending:
             _retype(cell, one.cell.cell_type)
         ours = dict(one.cell.metadata.nbgrader)
         theirs = {key: value for key, value in cell.metadata.nbgrader.items() if key in ours}
-        if theirs != ours and theirs != {"grade_id": one.name} and _differs(theirs, ours):
+        if theirs != {"grade_id": one.name} and _differs(theirs, ours):
             self._note(one.name, "its metadata were changed: they are the lesson's again")
         for key in ("nbgrader", "deletable", "editable"):
             if key in one.cell.metadata:

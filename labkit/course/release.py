@@ -1,4 +1,4 @@
-"""What students get: notebooks without solutions, as nbgrader's own generate_assignment makes them, and zips."""
+"""What students get: notebooks without solutions, as nbgrader's generate_assignment makes them, and zips."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def without_solutions(notebook: Any) -> Any:
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import SaveCells
 
-    config, resources = load_config(), {"nbgrader": {}}
+    config = load_config()
+    resources: dict[str, Any] = {"nbgrader": {}}
     for step in GenerateAssignment(config=config).preprocessors:
         if step is not SaveCells:
             notebook, resources = step(config=config).preprocess(notebook, resources)

@@ -1,9 +1,9 @@
 """A course root: the folder in which an instructor collects and grades. It is made outside of the repository.
 
-    source/LESSON/LESSON.ipynb   with solutions
-    nbgrader_config.py           what nbgrader goes by
-    secret                       from which every student's draws come; nobody else's to read
-    submitted/STUDENT/LESSON/LESSON.ipynb   to be put there
+source/LESSON/LESSON.ipynb   with solutions
+nbgrader_config.py           what nbgrader goes by
+secret                       from which every student's draws come; nobody else's to read
+submitted/STUDENT/LESSON/LESSON.ipynb   to be put there
 """
 
 from __future__ import annotations

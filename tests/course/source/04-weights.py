@@ -25,6 +25,7 @@ from labkit.grade import check, draw
 task = draw("04-weights")
 task.service_ms
 
+
 # %% nbgrader={"schema_version": 3, "grade": false, "solution": true, "locked": false, "task": false, "grade_id": "04-weights"}
 def weights_for(service_ms):
     """Return a whole weight for each pod; `service_ms` is how long it works on one request."""
