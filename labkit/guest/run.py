@@ -53,7 +53,7 @@ class Guest(GuestConnection):
         self._line_ended = False
         self._keeper_gone = False
         self._overtime = ""
-        self.on_call: Callable[[int], None] = self._refuse_call
+        self.on_call: Callable[[int], None] = self.refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
@@ -151,6 +151,11 @@ class Guest(GuestConnection):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._keeper.pid, 0)
 
+    def refuse_call(self, channel: int) -> None:
+        """Hang up on a process in the guest that has called this launcher."""
+        self.link.send(FrameType.CLOSED, channel)
+        self.link.send(FrameType.EOF, channel)
+
     def _await_hello(self) -> None:
         import shutil  # noqa: F401 - what removing files needs, while the guest boots
 
@@ -200,10 +205,6 @@ class Guest(GuestConnection):
             self._overtime = f"within {self._timing.guest_limit_s:,.0f} seconds of its own time"
         else:
             super()._handle(frame)
-
-    def _refuse_call(self, channel: int) -> None:
-        self.link.send(FrameType.CLOSED, channel)
-        self.link.send(FrameType.EOF, channel)
 
     def _note_line_end(self) -> None:
         self._line_ended = True

@@ -44,13 +44,15 @@ _PR_SET_NO_NEW_PRIVS = 38
 class Wall(Record):
     """Paths with all that is beneath them; those that do not exist are passed over. The rest is closed.
 
-    `listable` shows names only; `memory` is the writable folder in which guests keep their memory.
+    `listable` shows names only; `memory` is the writable folder in which guests keep their memory. A wall that
+    is not `raised` says how a guest is to be furnished, and keeps nothing from it.
     """
 
     readable: tuple[str, ...]
     writable: tuple[str, ...]
     listable: tuple[str, ...] = ()
     memory: str = ""
+    raised: bool = True
 
     def to_json(self) -> str:
         """Return the wall as JSON, for the environment of the processes behind it."""
@@ -59,14 +61,24 @@ class Wall(Record):
     @classmethod
     def from_json(cls, text: str) -> Wall:
         """Return the wall that `to_json` wrote."""
-        *paths, memory = json.loads(text)
-        return cls(*map(tuple, paths), memory)
+        readable, writable, listable, memory, raised = json.loads(text)
+        return cls(tuple(readable), tuple(writable), tuple(listable), memory, raised)
 
 
 def landlock_version() -> int:
     """Return the version of this kernel's Landlock, 0 where it has none or has it switched off."""
     version = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)
     return max(0, int(version))
+
+
+def landlock_missing() -> CapabilityError:
+    """Return the error for a kernel without Landlock."""
+    return CapabilityError(
+        "this machine's kernel has no Landlock: nothing would keep a notebook from this user's files",
+        where=f"Linux {os.uname().release}",
+        todo="grade where Linux is 5.13 or newer and `landlock` stands in /sys/kernel/security/lsm, or, with"
+        " nothing on this machine that a notebook may not read, give --unconfined",
+    )
 
 
 def wall_here(environ: Mapping[str, str]) -> Wall | None:
@@ -89,17 +101,15 @@ def refuse_openings(wall: Wall, closed: Iterable[str]) -> None:
 
 
 def raise_wall(wall: Wall) -> None:
-    """Put the wall around this thread and all that it starts, for good.
+    """Put the wall around this thread and all that it starts, for good; nothing where it is not `raised`.
 
     Raises CapabilityError where the kernel has no Landlock.
     """
+    if not wall.raised:
+        return
     version = landlock_version()
     if version == 0:
-        raise CapabilityError(
-            "this machine's kernel has no Landlock: nothing would keep a notebook from this user's files",
-            where=f"Linux {os.uname().release}",
-            todo="grade where Linux is 5.13 or newer and `landlock` stands in /sys/kernel/security/lsm",
-        )
+        raise landlock_missing()
     handled = _FIRST_RIGHTS | sum(right for since, right in _LATER_RIGHTS if version >= since)
     ruleset = _create_ruleset(version, handled)
     try:
@@ -119,7 +129,8 @@ def raise_wall(wall: Wall) -> None:
 def confine_guest(wall: Wall) -> None:
     """Put the inner ring around what becomes a guest: the wall, and no system call that gets past it."""
     raise_wall(wall)
-    seccomp.deny(seccomp.confined_calls())
+    if wall.raised:
+        seccomp.deny(seccomp.confined_calls())
 
 
 def _create_ruleset(version: int, handled: int) -> int:
