@@ -53,14 +53,21 @@ class Guest(GuestConnection):
         self._line_ended = False
         self._keeper_gone = False
         self._overtime = ""
-        self.on_call: Callable[[int], None] = self._refuse_call
+        self.on_call: Callable[[int], None] = self.refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
     @classmethod
-    def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
+    def boot(
+        cls,
+        linux: Linux,
+        *,
+        memory_mb: int = DEFAULT_MEMORY_MB,
+        timing: Timing = REAL_TIME,
+        replies: tuple[str, ...] = (),
+    ) -> Guest:
         """Boot a guest and return it when its agent is up: `start`, then `come_up`."""
-        guest = cls.start(linux, memory_mb=memory_mb, timing=timing)
+        guest = cls.start(linux, memory_mb=memory_mb, timing=timing, replies=replies)
         try:
             guest.come_up()
         except BaseException:
@@ -69,9 +76,17 @@ class Guest(GuestConnection):
         return guest
 
     @classmethod
-    def start(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
+    def start(
+        cls,
+        linux: Linux,
+        *,
+        memory_mb: int = DEFAULT_MEMORY_MB,
+        timing: Timing = REAL_TIME,
+        replies: tuple[str, ...] = (),
+    ) -> Guest:
         """Start a guest and return while it boots: a context in which to get ready and then let it `come_up`.
 
+        Behind a wall, `replies` are the files of the host that what runs in the guest may write to.
         Raises RequestError for too little memory, CapabilityError when the memory has no place.
         """
         if linux.kind == "uml" and memory_mb < LEAST_MEMORY_MB:
@@ -82,7 +97,7 @@ class Guest(GuestConnection):
             )
         _open_standard_files()
         sweep_dead_directories(os.environ)
-        return _start(cls, linux, memory_mb, timing)
+        return _start(cls, linux, memory_mb, timing, replies)
 
     def come_up(self) -> None:
         """Wait until the agent of a guest that was started is up.
@@ -136,6 +151,11 @@ class Guest(GuestConnection):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._keeper.pid, 0)
 
+    def refuse_call(self, channel: int) -> None:
+        """Hang up on a process in the guest that has called this launcher."""
+        self.link.send(FrameType.CLOSED, channel)
+        self.link.send(FrameType.EOF, channel)
+
     def _await_hello(self) -> None:
         import shutil  # noqa: F401 - what removing files needs, while the guest boots
 
@@ -185,10 +205,6 @@ class Guest(GuestConnection):
             self._overtime = f"within {self._timing.guest_limit_s:,.0f} seconds of its own time"
         else:
             super()._handle(frame)
-
-    def _refuse_call(self, channel: int) -> None:
-        self.link.send(FrameType.CLOSED, channel)
-        self.link.send(FrameType.EOF, channel)
 
     def _note_line_end(self) -> None:
         self._line_ended = True
@@ -251,11 +267,13 @@ def _open_standard_files() -> None:
     os.close(fd)
 
 
-def _start(cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing) -> Guest:
+def _start(
+    cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing, replies: tuple[str, ...]
+) -> Guest:
     private = name_private_directory(os.environ)
     lab = os.urandom(3).hex()
     if linux.kind == "uml":
-        program = plan_uml(linux, lab, memory_mb, private, os.environ, timing=timing)
+        program = plan_uml(linux, lab, memory_mb, private, os.environ, timing=timing, replies=replies)
     else:
         program = plan_namespaces(lab, private, os.environ)
     ours, theirs = socket.socketpair()
