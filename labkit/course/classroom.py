@@ -8,6 +8,7 @@ executed again: an interrupted grading goes on where it was.
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,9 @@ class Gradebook:
         course = CourseDirectory(
             config=config, root=str(self.root), assignment_id=self.lesson, student_id=student
         )
-        return capture_log(converter(coursedir=course, config=config, force=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of nbgrader's own use of SQLAlchemy
+            return capture_log(converter(coursedir=course, config=config, force=True))
 
 
 def _last_words(said: Any) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit.grade.expect import SUSPICION, implausible
 from labkit.traffic.flows import send_flows
 from labkit.traffic.workload import FlowPlan, Workload
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from labkit.traffic.flow import FlowOutcome, Target
 
 TIMEOUT_S = 3.0
+FIRST_CALLS, MORE_CALLS = 300, 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,20 @@ def make_calls(lab: Lab, caller: str, addresses: Sequence[str], target: Target, 
     plans = [FlowPlan(number, addresses[number % len(addresses)]) for number in range(count)]
     workload = Workload(connections=count, timeout_s=TIMEOUT_S)
     return Calls(send_flows(lab.namespace(caller), target, workload, plans))
+
+
+def make_shared_calls(lab: Lab, caller: str, target: Target, pods: Sequence[str]) -> Calls:
+    """Call `target` from a client until it can be told whether its answers are shared evenly among `pods`.
+
+    Only a sample that looks uneven is followed by a larger one, and both count together: a fair Service is
+    found uneven by FALSE_FAIL at most, and one that gives a pod a third more than its share is found.
+    """
+    addresses = lab.network.plan.clients[caller].addresses
+    calls = make_calls(lab, caller, addresses, target, FIRST_CALLS)
+    shares = dict.fromkeys(pods, 1 / len(pods))
+    if calls.answered < calls.total or not implausible(calls.answers, shares, SUSPICION):
+        return calls
+    return Calls(calls.outcomes + make_calls(lab, caller, addresses, target, MORE_CALLS).outcomes)
 
 
 def _is_rewritten(outcome: FlowOutcome) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.grade.calls import make_calls
+from labkit.grade.calls import make_calls, make_shared_calls
 from labkit.grade.exercise import Exercise, NodeTables
 from labkit.grade.expect import FALSE_FAIL, chance_range
 from labkit.grade.mark import Finding
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 NAME = "02-by-hand"
 NODE = "node-1"
-CALLS = 400  # of which an even share of 1/5 is told from its neighbours 1/4 and 1/6 with certainty enough
 FEW_CALLS = 70  # that one pod of five is not chosen once in so many has a chance of 0.8 ** 70, 2e-7
 
 MANIFEST = """\
@@ -56,10 +55,10 @@ spec:
 
 
 def plan_draw(random: Random) -> Given:
-    """Return a cluster of two to five pods, and the address and port of the Service that it shall have."""
+    """Return a cluster of three to five pods, and the address and port of the Service that it shall have."""
     pod_port = random.randrange(8000, 9000)
     app = random.choice(["web", "shop", "news", "mail", "maps"])
-    manifest = MANIFEST.format(app=app, replicas=random.randint(2, 5), pod_port=pod_port)
+    manifest = MANIFEST.format(app=app, replicas=random.randint(3, 5), pod_port=pod_port)
     cluster = read_manifests([Text(NAME, manifest)])
     return {
         "manifest": manifest,
@@ -74,10 +73,10 @@ def judge(given: Given, tables: Any) -> Iterator[Finding]:
     target = Target(given["cluster_ip"], given["port"])
     with Lab.open(Text(NAME, given["manifest"])) as lab:
         replay_tables(lab.namespace(NODE), tables)
-        addresses = lab.network.plan.clients["client"].addresses
-        calls = make_calls(lab, "client", addresses, target, CALLS)
+        pods = [pod.key for pod in lab.cluster.pods]
+        calls = make_shared_calls(lab, "client", target, pods)
         yield _answered(calls)
-        yield _shared(calls, [pod.key for pod in lab.cluster.pods])
+        yield _shared(calls, pods)
         yield _seen(calls)
         yield _reaches_itself(lab, target)
         yield _from_node(lab, target)
