@@ -62,7 +62,9 @@ class _Mending:
 
     def run(self) -> None:
         self._strip_strangers()
-        for one in self.wanted:
+        for one in sorted(
+            self.wanted, key=lambda one: one.kind != TEST
+        ):  # of answers, those before a test count
             if cell := self._choose(one):
                 self.found[one.name] = cell
         for one in self.wanted:  # last: a cell without any sign is known by those around it
@@ -98,10 +100,13 @@ class _Mending:
         if one.kind == TEST:
             self._note(one.name, f"was there {len(copies)} times: the last one counts")
             return copies[-1]
+        test = self.found.get(self._following(one))
+        if test is not None and self._place(copies[0]) < self._place(test):
+            copies = [cell for cell in copies if self._place(cell) < self._place(test)]
         written = [cell for cell in copies if cell.source.strip() != one.cell.source.strip()]
         texts = {cell.source.strip() for cell in written}
         todo = "" if len(texts) < 2 else "the copies differ: look which one the student means"
-        self._note(one.name, f"was there {len(copies)} times: the last one with an answer counts", todo)
+        self._note(one.name, "was there several times: the last one with an answer counts", todo)
         return (written or copies)[-1]
 
     def _find_unmarked(self, one: _Wanted) -> Any | None:
@@ -116,8 +121,7 @@ class _Mending:
 
     def _find_unmarked_answer(self, one: _Wanted) -> Any | None:
         """Return the ordinary cell that stands where an answer should: right before its test."""
-        at = self.wanted.index(one)
-        after = self.wanted[at + 1].name if at + 1 < len(self.wanted) else ""
+        after = self._following(one)
         if one.kind == TEST or after not in self.found:
             return None
         place = self._place(self.found[after])
@@ -142,6 +146,10 @@ class _Mending:
         todo = "its answer may stand in another cell" if one.kind == ANSWER else ""
         self._note(one.name, "was missing: it is there again", todo)
         return cell
+
+    def _following(self, one: _Wanted) -> str:
+        """Return the name of the next wanted cell: an answer's test."""
+        return next((other.name for other in self.wanted if other.before == one.name), "")
 
     def _later(self, one: _Wanted) -> str | None:
         after = self.wanted[self.wanted.index(one) + 1 :]
