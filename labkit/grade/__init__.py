@@ -2,10 +2,10 @@
 
 A mark is made in three steps, the same ones in a learner's own notebook and when a class is graded:
 
-    draw     key of the student, exercise    ->  what is given          pure (`draws.py`)
-    answer   what the learner's cells left   ->  data, as JSON          in the learner's interpreter (`answering.py`)
-    judge    what is given, the answer       ->  Mark                   in a fresh guest that never ran a
-                                                                        learner's code (`marking.py`)
+    draw     key of the student, exercise   ->  what is given    pure (`draws.py`)
+    answer   what the learner's cells left  ->  data, as JSON    in the learner's interpreter (`answering.py`)
+    judge    what is given, the answer      ->  Mark             in a fresh guest that never ran a learner's
+                                                                 code (`marking.py`)
 
 Nothing that the learner's interpreter says is believed: its answer is data (text of tables, numbers), which
 is put into a network built anew and tried there. To forge a right answer is to give one.

@@ -8,7 +8,7 @@ For a test cell the launcher
 3. `read_answer(reply)` takes the answer from the execute_reply (None: there is none, for whatever reason);
 4. runs `plan_marking(exercise, key, answer)` as a job: a fresh guest, no folder of which the learner's guest
    can write to; `read_mark(reply)` of `labkit.grade.mark` is the Mark;
-5. answers the cell with one execute_result, whose data are `mark.to_bundle()`. Nothing else, nothing on stderr.
+5. answers the cell with one execute_result, whose data are `mark.to_bundle()`; nothing else, no stderr.
    Where there is no mark: an error, which nbgrader counts as 0.
 
 The environment of the learner's kernel holds LABKIT_DRAW_KEY = `sitting.key`.

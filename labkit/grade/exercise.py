@@ -1,7 +1,7 @@
 """What an exercise is: a draw, a form of answer, and a judge.
 
-Each one is a module of `labkit/grade/exercises/` with a constant EXERCISE; `find_exercise("02-by-hand")` finds
-`exercises/e02_by_hand.py`.
+Each one is a module of `labkit/grade/exercises/` with a constant EXERCISE; `find_exercise("02-by-hand")`
+finds `exercises/e02_by_hand.py`.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Exercise:
     """One graded exercise.
 
     `plan_draw` makes what is given from random numbers; keys that begin with `_` are for the judge alone.
-    `judge(given, answer)` runs in a fresh guest and yields a Finding for each part, with `points` in all; a
-    RequestError of its says that the answer cannot be tried, and is a mark of 0. For
-    a Variable `answer` is its value, for NodeTables a mapping (by the names of `replay.SAVING`), for a Function
-    `judge` is called once for each case and the findings of the worst case count. `answer` comes from the
-    learner: it may be anything that JSON can say. `clock` is that of the fresh guest.
+    `judge(given, answer)` runs in a fresh guest and yields a Finding for each part, with `points` in all. For
+    a Variable `answer` is its value, for NodeTables a mapping (by the names of `replay.SAVING`); for a
+    Function `judge` is called once for each case and the findings of the worst case count. `answer` comes
+    from the learner: it may be anything that JSON can say. A RequestError of the judge's says that it cannot
+    be tried, and is a mark of 0. `clock` is that of the fresh guest.
     """
 
     name: str

@@ -15,17 +15,22 @@ from labkit.grade.draws import draw_seed, key_here
 from labkit.grade.exercise import find_exercise
 from labkit.grade.mark import Mark, read_mark
 from labkit.guest.jobs import JobPool
+from labkit.spec.documents import Text
 
 if TYPE_CHECKING:
     from labkit.grade.exercise import Given
 
 
 class Draw:
-    """What an exercise gives: each part by its name as an attribute."""
+    """What an exercise gives: each part by its name as an attribute; a manifest is ready for `Lab.open`."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, exercise: str, given: Given) -> None:
         """Hold what the learner may see: names that do not begin with `_`."""
-        self._given = {name: value for name, value in given.items() if not name.startswith("_")}
+        self._given = {
+            name: Text(exercise, value) if name == "manifest" else value
+            for name, value in given.items()
+            if not name.startswith("_")
+        }
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -34,15 +39,19 @@ class Draw:
             raise AttributeError(f"this draw has no {name!r}; it has: {', '.join(self._given)}") from None
 
     def __dir__(self) -> list[str]:
-        return sorted(self._given)
+        return sorted([*self._given, "export"])
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name} = {value!r}" for name, value in self._given.items())
+        plain = {name: value for name, value in self._given.items() if not isinstance(value, Text)}
+        return "\n".join(f"{name} = {value!r}" for name, value in plain.items())
 
     def export(self) -> None:
-        """Put every text and number into the environment of `%%bash` cells: `cluster_ip` is $CLUSTER_IP."""
-        plain = {name: value for name, value in self._given.items() if isinstance(value, str | int)}
-        os.environ.update({name.upper(): str(value) for name, value in plain.items()})
+        """Put it into the environment of `%%bash` cells: `cluster_ip` is $CLUSTER_IP; lists as words."""
+        for name, value in self._given.items():
+            if isinstance(value, str | int):
+                os.environ[name.upper()] = str(value)
+            elif isinstance(value, list):
+                os.environ[name.upper()] = " ".join(map(str, value))
 
 
 class Points(float):
@@ -56,7 +65,7 @@ class Points(float):
 
 def draw(exercise: str) -> Draw:
     """Return what an exercise gives to this student. Raises RequestError for an unknown exercise."""
-    return Draw(find_exercise(exercise).draws(draw_seed(key_here(), exercise))[0])
+    return Draw(exercise, find_exercise(exercise).draws(draw_seed(key_here(), exercise))[0])
 
 
 def check(exercise: str) -> Points:

@@ -49,7 +49,7 @@ def replay_tables(node: Namespace, tables: Any) -> None:
 
 
 def checked_save(text: str) -> str:
-    """Return the output of iptables-save written anew from what was read in it. RequestError if it is none."""
+    """Return the output of iptables-save, written anew from what was read. RequestError if it is none."""
     try:
         tables = parse_save(text)
     except (ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""00-find-pod: which pod has this address, and on which node is it?"""
+"""00-find-pod: the pod that has an address, and the node that it is on."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _waiting(asked: RunResult, ideal: RunResult) -> Finding:
         "waiting",
         2.0 if is_good else 0.0,
         2.0,
-        f"95 % of the answers within {MOST_SLOWER * best_ms:.0f} ms, {MOST_SLOWER} times what the best weights give",
+        f"95 % of the answers within {MOST_SLOWER * best_ms:.0f} ms: {MOST_SLOWER} times the best weights'",
         f"{seen_ms:.0f} ms",
         "" if is_good else "find the pod that gets more than it can do: its queue grows",
     )
