@@ -59,9 +59,7 @@ def host_job(job: Job) -> bytes:
             todo="start it from outside the lab's Linux",
         )
     with tempfile.NamedTemporaryFile(prefix="labkit-reply-") as reply:
-        with Guest.boot(
-            linux, memory_mb=job.memory_mb, timing=job.timing, replies=(reply.name,)
-        ) as guest:
+        with Guest.boot(linux, memory_mb=job.memory_mb, timing=job.timing, replies=(reply.name,)) as guest:
             guest.loop.on_readable(_STDIN, _leave_at_end)
             captured = run_and_capture(guest, (*_INTO_FILE, reply.name, *job.argv), job.request)
         output = reply.read()

@@ -267,9 +267,7 @@ def _open_standard_files() -> None:
     os.close(fd)
 
 
-def _start(
-    cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing, replies: tuple[str, ...]
-) -> Guest:
+def _start(cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing, replies: tuple[str, ...]) -> Guest:
     private = name_private_directory(os.environ)
     lab = os.urandom(3).hex()
     if linux.kind == "uml":

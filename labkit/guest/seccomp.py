@@ -1,8 +1,8 @@
 """System calls that a confined guest's process on the host does without: what Landlock does not look at.
 
 Landlock knows nothing of modes, owners, times and attributes, of sockets other than TCP, and (before Linux
-6.2) of truncate(2). User-Mode Linux would make each of these calls on the host when root in the guest asks its
-root file system for them. The guest's own processes are not concerned: what they call, the guest answers.
+6.2) of truncate(2). User-Mode Linux would make each of these calls on the host when root in the guest asks
+its root file system for them. The guest's own processes are not concerned: what they call, the guest answers.
 """
 
 from __future__ import annotations
@@ -17,22 +17,65 @@ from labkit.errors import CapabilityError
 MACHINE = "x86_64"
 # Numbers of x86-64's table (arch/x86/entry/syscalls/syscall_64.tbl of Linux).
 METADATA = {
-    **{"chmod": 90, "fchmod": 91, "fchmodat": 268, "fchmodat2": 452},
-    **{"chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260},
-    **{"utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280},
-    **{"setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463},
-    **{"removexattr": 197, "lremovexattr": 198, "fremovexattr": 199, "removexattrat": 466},
-    **{"truncate": 76},
+    "chmod": 90,
+    "fchmod": 91,
+    "fchmodat": 268,
+    "fchmodat2": 452,
+    "chown": 92,
+    "fchown": 93,
+    "lchown": 94,
+    "fchownat": 260,
+    "utime": 132,
+    "utimes": 235,
+    "futimesat": 261,
+    "utimensat": 280,
+    "setxattr": 188,
+    "lsetxattr": 189,
+    "fsetxattr": 190,
+    "setxattrat": 463,
+    "removexattr": 197,
+    "lremovexattr": 198,
+    "fremovexattr": 199,
+    "removexattrat": 466,
+    "truncate": 76,
 }
 NETWORK = {"socket": 41, "connect": 42, "bind": 49, "listen": 50, "io_uring_setup": 425}
 SYSTEM = {
-    **{"mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "setns": 308, "unshare": 272},
-    **{"open_tree": 428, "move_mount": 429, "fsopen": 430, "fspick": 433, "mount_setattr": 442},
-    **{"init_module": 175, "finit_module": 313, "kexec_load": 246, "kexec_file_load": 320, "bpf": 321},
-    **{"reboot": 169, "swapon": 167, "swapoff": 168, "acct": 163, "quotactl": 179, "perf_event_open": 298},
-    **{"settimeofday": 164, "clock_settime": 227, "adjtimex": 159, "clock_adjtime": 305},
-    **{"sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "open_by_handle_at": 304},
-    **{"add_key": 248, "request_key": 249, "keyctl": 250, "userfaultfd": 323},
+    "mount": 165,
+    "umount2": 166,
+    "pivot_root": 155,
+    "chroot": 161,
+    "setns": 308,
+    "unshare": 272,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fspick": 433,
+    "mount_setattr": 442,
+    "init_module": 175,
+    "finit_module": 313,
+    "kexec_load": 246,
+    "kexec_file_load": 320,
+    "bpf": 321,
+    "reboot": 169,
+    "swapon": 167,
+    "swapoff": 168,
+    "acct": 163,
+    "quotactl": 179,
+    "perf_event_open": 298,
+    "settimeofday": 164,
+    "clock_settime": 227,
+    "adjtimex": 159,
+    "clock_adjtime": 305,
+    "sethostname": 170,
+    "setdomainname": 171,
+    "iopl": 172,
+    "ioperm": 173,
+    "open_by_handle_at": 304,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "userfaultfd": 323,
 }
 
 _AUDIT_ARCH_X86_64 = 0xC000003E

@@ -44,8 +44,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 class Wall(Record):
     """Paths with all that is beneath them; those that do not exist are passed over. The rest is closed.
 
-    `listable` shows names only; `memory` is the writable folder in which guests keep their memory. A wall that
-    is not `raised` says how a guest is to be furnished, and keeps nothing from it.
+    `listable` shows names only; `memory` is the writable folder in which guests keep their memory. A wall
+    that is not `raised` says how a guest is to be furnished, and keeps nothing from it.
     """
 
     readable: tuple[str, ...]

@@ -9,6 +9,7 @@ MARKING_LIMIT_S = 120.0
 START_LIMIT_S = 60.0
 NOTEBOOK_LIMIT_S = 1800.0
 MOST_RESTARTS = 5
+SETTLING_S = 2.0  # how long a fresh guest is watched once the cells ran again: one of them may end it late
 
 MOST_PROCESSES = 512  # of the notebook in its guest, threads counted
 MOST_DISK_MB = 64  # of files that it writes: they stay in the guest's memory

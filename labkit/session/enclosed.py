@@ -1,8 +1,8 @@
 """The launcher of a learner's guest in a grading session: behind a wall, within bounds, and for one notebook.
 
 `python -m labkit.session` runs it when its environment describes a wall. It puts the wall on itself when it
-has its ports and before its guest boots. Nothing but the kernel's five ports leads in: nobody attaches to such a
-guest, and what its processes write goes nowhere.
+has its ports and before its guest boots. Nothing but the kernel's five ports leads in: nobody attaches to
+such a guest, and what its processes write goes nowhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from labkit.guest.jobserver import JobServer
 from labkit.guest.process import SpawnRequest
 from labkit.guest.run import Guest
 from labkit.guest.wall import WALL_VARIABLE, raise_wall
-from labkit.session.bounds import MOST_JOBS, MOST_JOB_MEMORY_MB
+from labkit.session.bounds import MOST_JOB_MEMORY_MB, MOST_JOBS
 from labkit.session.inside import CONNECTION_VARIABLE
 from labkit.session.launcher import Session
 from labkit.session.relay import open_listeners, relay
@@ -45,7 +45,7 @@ def run_enclosed(connection: Connection, wall: Wall, memory_mb: int) -> int:
     listeners = open_listeners(connection)
     set_bounds()
     raise_wall(wall._replace(readable=(*wall.readable, "/proc")))  # to tell its own processes from others'
-    with Guest.start(linux, memory_mb=memory_mb) as guest, open(os.devnull, "wb") as nowhere:
+    with Guest.start(linux, memory_mb=memory_mb) as guest, Path(os.devnull).open("wb") as nowhere:
         guest.come_up()
         session = Session(guest, partial(_plan_process, guest.name, connection, wall), nowhere.fileno())
         JobServer(guest, MOST_JOBS)

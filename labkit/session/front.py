@@ -70,7 +70,7 @@ class Front:
         self._context.destroy(linger=1000)
 
     def receive(self) -> None:
-        """Take what has come: requests to `waiting` and `control`. Messages with a wrong signature are dropped."""
+        """Take what has come: requests to `waiting` and `control`. What is signed wrongly is dropped."""
         for channel, queue in (("shell", self.waiting), ("control", self.control)):
             while self._sockets[channel].poll(0):
                 request = self._take(channel)
@@ -81,7 +81,9 @@ class Front:
         while self._sockets["hb"].poll(0):
             self._sockets["hb"].send(self._sockets["hb"].recv())
 
-    def reply(self, request: Request, type_: str, content: Mapping[str, Any], buffers: list[bytes] | None = None) -> None:
+    def reply(
+        self, request: Request, type_: str, content: Mapping[str, Any], buffers: list[bytes] | None = None
+    ) -> None:
         """Answer a request on the channel that it came by."""
         self.session.send(
             self._sockets[request.channel],

@@ -31,9 +31,9 @@ def furnish(folder: str, home: str, shown: tuple[str, ...]) -> None:
     _DISK.mkdir(parents=True)
     syscalls.mount("disk", str(_DISK), "tmpfs", 0, f"size={MOST_DISK_MB}m")
     with contextlib.ExitStack() as files:
-        kept = {path: _hold(path, files) for path in (folder, *shown) if os.path.exists(path)}
+        kept = {path: _hold(path, files) for path in (folder, *shown) if Path(path).exists()}
         for covered, mode in ((_TEMPORARY, 0o1777), (home, 0o700)):
-            if covered != "/" and os.path.isdir(covered) and covered not in kept:
+            if covered != "/" and Path(covered).is_dir() and covered not in kept:
                 _cover(covered, mode, kept)
     _overlay(folder)
 
@@ -59,7 +59,7 @@ def _cover(folder: str, mode: int, kept: dict[str, int]) -> None:
     syscalls.mount(str(memory), folder, "none", syscalls.MS_BIND)
     for path in sorted(path for path in kept if path.startswith(f"{folder}/")):
         target = Path(path)
-        if os.path.isdir(f"/proc/self/fd/{kept[path]}"):
+        if Path(f"/proc/self/fd/{kept[path]}").is_dir():
             target.mkdir(parents=True, exist_ok=True)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def main() -> None:
     """Furnish the guest, then run ipykernel in it within its bounds."""
     wall = wall_here(os.environ)
     shown = (*wall.readable, *wall.listable) if wall else ()
-    furnish(os.getcwd(), os.environ.get("HOME", "/"), shown)
+    furnish(str(Path.cwd()), os.environ.get("HOME", "/"), shown)
     os.environ.pop(WALL_VARIABLE, None)
     bound_processes()
     kernel = os.fork()

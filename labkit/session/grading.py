@@ -1,7 +1,7 @@
 """`python -m labkit.session.grading -f CONNECTION_FILE`: the kernel `labkit-grade`, which runs submissions.
 
-To Jupyter (nbgrader, nbclient) it is a kernel. It runs none of the notebook's code itself: ordinary cells go to a
-kernel in a walled guest (`learner.py`), test cells are answered here, with a mark made in another guest
+To Jupyter (nbgrader, nbclient) it is a kernel. It runs none of the notebook's code itself: ordinary cells go
+to a kernel in a walled guest (`learner.py`), test cells are answered here, with a mark made in another guest
 (`marks.py`). So neither the death of the notebook's kernel nor anything that it sends writes a mark.
 """
 
@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +24,7 @@ from labkit.guest.wall import WALL_VARIABLE, landlock_missing, landlock_version
 from labkit.session.bounds import CELL_LIMIT_S, MOST_JOB_MEMORY_MB
 from labkit.session.enclosed import choose_guest
 from labkit.session.front import Front
+from labkit.session.learner import LearnerKernel
 from labkit.session.notebook import Notebook
 from labkit.session.readable import plan_wall
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from labkit.guest.capabilities import Linux
     from labkit.guest.wall import Wall
 
-_NO_SECRET = "labkit: without a course's secret every student gets the draws of practice"
+_PRACTICE = "labkit: without a course's secret every student gets the draws of practice"
 
 
 def main() -> int:
@@ -41,7 +43,9 @@ def main() -> int:
         prog="labkit.session.grading", description="The Jupyter kernel that runs submissions."
     )
     parser.add_argument("-f", dest="connection_file", type=Path, required=True)
-    parser.add_argument("--unconfined", action="store_true", help="without a wall, where there is no Landlock")
+    parser.add_argument(
+        "--unconfined", action="store_true", help="without a wall, where there is no Landlock"
+    )
     parser.add_argument("--cell-limit", type=float, default=CELL_LIMIT_S, help="seconds that a cell may take")
     asked, _ = parser.parse_known_args()  # nbgrader adds options that are ipykernel's
     try:
@@ -56,13 +60,19 @@ def _serve(connection_file: Path, cell_limit_s: float, *, confined: bool) -> int
         raise landlock_missing()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter interrupts by message; a terminal means its own job
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Jupyter interrupts by message; a terminal means its own job
     linux, submission = choose_guest(), Path.cwd()
     key = _read_key(submission)
     with private_folders() as folders, contextlib.closing(Front(connection_file)) as front:
         walls = _plan_walls(linux, submission, folders, raised=confined)
-        os.environ |= {WALL_VARIABLE: walls[1].to_json(), "LABKIT_GUEST": linux.binary}  # for guests that mark
-        Notebook(front, walls[0], linux.binary, folders[0], key, cell_limit_s).serve()
+        os.environ |= {
+            WALL_VARIABLE: walls[1].to_json(),
+            "LABKIT_GUEST": linux.binary,
+        }  # for guests that mark
+        start = partial(LearnerKernel, walls[0], linux.binary, folders[0], key)
+        Notebook(front, start, key, cell_limit_s).serve()
     return 0
 
 
@@ -71,13 +81,13 @@ def _read_key(submission: Path) -> str | None:
     try:
         return read_sitting(submission).key
     except LabError:
-        sys.stderr.write(_NO_SECRET + "\n")
+        sys.stderr.write(_PRACTICE + "\n")
         return None
 
 
 @contextlib.contextmanager
 def private_folders() -> Iterator[tuple[Path, Path, Path, Path]]:
-    """Make the folders of one session: temporary files and memory of the notebook's guests, and of marking ones."""
+    """Make a session's folders: temporary files and memory of the notebook's guests; of marking ones."""
     environ = dict(os.environ)
     sweep_dead_directories(environ)
     memory = choose_memory_directory(MOST_JOB_MEMORY_MB, environ)

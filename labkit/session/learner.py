@@ -1,7 +1,7 @@
 """The learner's kernel of a grading session, seen from outside: started, asked, ended, started anew.
 
-It is the ordinary session behind a wall (`enclosed.py`), as a process of its own: what a hostile guest says over
-its line is read there, and never in the process that writes marks.
+It is the ordinary session behind a wall (`enclosed.py`), as a process of its own: what a hostile guest says
+over its line is read there, and never in the process that writes marks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from labkit.guest.wall import Wall
 
 _POLL_MS = 50
-_LAST_WORDS = 4
+_LAST_WORDS, _MOST_WORDS = 4, 400
 _TOO_MANY = "it started more processes than a notebook may"
 
 
@@ -36,7 +36,10 @@ class LearnerKernel:
     """One kernel in one walled guest. `close` ends both."""
 
     def __init__(self, wall: Wall, guest: str, temporary: Path, key: str | None) -> None:
-        """Start it; `info` is what it says about itself when it is ready. `guest` is the User-Mode Linux' path, `key` that of the student's draws."""
+        """Start it; `info` is what it says about itself when it is ready.
+
+        `guest` is the User-Mode Linux' path, `key` that of the student's draws.
+        """
         self._errors: IO[bytes] = tempfile.TemporaryFile(dir=temporary)  # noqa: SIM115 - closed by close()
         self._manager = _Manager(connection_file=str(temporary / f"kernel-{os.urandom(4).hex()}.json"))
         self._manager.start_kernel(env=_environment(wall, guest, temporary, key), stderr=self._errors)
@@ -97,7 +100,8 @@ class LearnerKernel:
             return _TOO_MANY
         self._errors.seek(0)
         lines = self._errors.read(64 * 1024).decode(errors="replace").strip().splitlines()
-        return " / ".join(line.strip() for line in lines[-_LAST_WORDS:]) or "without a word"
+        words = " / ".join(line.strip() for line in lines[-_LAST_WORDS:])
+        return words[:_MOST_WORDS] or "without a word"
 
     def close(self) -> None:
         """End it, its launcher and its guest."""
@@ -109,7 +113,7 @@ class LearnerKernel:
         self._errors.close()
 
 
-class _Manager(KernelManager):
+class _Manager(KernelManager):  # type: ignore[misc]  # it comes without types
     """Jupyter's own manager, for a kernel that is registered nowhere."""
 
     @property
@@ -119,6 +123,10 @@ class _Manager(KernelManager):
 
 
 def _environment(wall: Wall, guest: str, temporary: Path, key: str | None) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in {"XDG_RUNTIME_DIR", "LABKIT_DRAW_KEY"}}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"XDG_RUNTIME_DIR", "LABKIT_DRAW_KEY"}
+    }
     given = {"LABKIT_GUEST": guest, "TMPDIR": str(temporary), WALL_VARIABLE: wall.to_json()}
     return {**kept, **given, **({"LABKIT_DRAW_KEY": key} if key else {})}

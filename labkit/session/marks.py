@@ -1,4 +1,4 @@
-"""A test cell's answer: the mark, made in a fresh guest that the notebook never reached, as Jupyter shows it."""
+"""What a test cell shows: the mark, made in a fresh guest that the notebook never reached."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a cell shows: the type and the content of one message on iopub, and whether that is an error."""
+    """What a cell shows: the type and the content of one message on iopub; `name` is an error's."""
 
     type: str
     content: Mapping[str, Any]
+    name: str = ""
 
 
 def error_output(name: str, why: str) -> Output:
     """Return an error as a cell shows it; for a test cell it is 0 points."""
-    return Output("error", {"ename": name, "evalue": why, "traceback": [f"{name}: {why}"]})
+    content = {"ename": name, "evalue": why, "traceback": [f"{name}: {why}"]}
+    return Output("error", content, name)
 
 
 def mark_answer(
-    exercise: str, key: str | None, answer: str | None, while_waiting: Callable[[Callable[[], bool], float], bool]
+    exercise: str,
+    key: str | None,
+    answer: str | None,
+    while_waiting: Callable[[Callable[[], bool], float], bool],
 ) -> Output:
     """Return what the test cell of `exercise` shows for an answer (JSON text; None: there is none).
 

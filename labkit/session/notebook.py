@@ -1,7 +1,7 @@
-"""One notebook while it is graded: its cells in their order, and what becomes of it when one of them kills it.
+"""One notebook while it is graded: its cells in their order, and what happens when one of them kills it.
 
-Cells go to the learner's kernel under new message ids, and what comes back is let through only under the ids of
-cells that were sent there: nothing can be said about a test cell from there, or about a cell that is over.
+Cells go to the learner's kernel under new message ids, and what comes back is let through only under the ids
+of cells that were sent there: nothing can be said about a test cell from there.
 When the kernel, its guest or its line is gone, or a cell does not end, that cell is an error; a fresh guest
 is started, the cells before it are run again, without it, and the next one finds what it would have found.
 """
@@ -16,16 +16,14 @@ import zmq
 from labkit.errors import GuestError
 from labkit.grade.desk import ANSWER, answer_expression, find_tested, read_answer
 from labkit.session import bounds
-from labkit.session.learner import LearnerKernel
 from labkit.session.marks import Output, error_output, mark_answer
 from labkit.session.passing import pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from labkit.guest.wall import Wall
     from labkit.session.front import Front, Request
+    from labkit.session.learner import LearnerKernel
 
 _POLL_MS = 50
 _ENDED = "CellEndedItsGuest"
@@ -37,10 +35,11 @@ class Notebook:
     """Serves Jupyter's requests until it asks to shut down."""
 
     def __init__(
-        self, front: Front, wall: Wall, guest: str, temporary: Path, key: str | None, cell_limit_s: float
+        self, front: Front, start: Callable[[], LearnerKernel], key: str | None, cell_limit_s: float
     ) -> None:
+        """Serve `front`; `start` starts the learner's kernel, `key` is that of the student's draws."""
         self._front = front
-        self._start = lambda: LearnerKernel(wall, guest, temporary, key)
+        self._start = start
         self._key = key
         self._cell_limit_s = cell_limit_s
         self._kernel: LearnerKernel | None = None
@@ -50,6 +49,7 @@ class Notebook:
         self._ran: list[str] = []
         self._count = 0
         self._restarts = 0
+        self._was_ended = False
         self._interrupted_at = 0.0
         self._ends = time.monotonic() + bounds.NOTEBOOK_LIMIT_S
         self._given_up = ""
@@ -63,11 +63,13 @@ class Notebook:
         try:
             self._boot()
             if self._given_up:
-                raise GuestError("no guest comes up for the notebook", where=self._given_up, todo="labkit doctor")
+                raise GuestError(
+                    "no guest comes up for the notebook", where=self._given_up, todo="labkit doctor"
+                )
             while not self._is_over:
                 if self._front.waiting:
                     self._answer(self._front.waiting.popleft())
-                elif self._kernel is not None and not self._kernel.is_alive:
+                elif self._kernel is not None and self._is_dead():
                     self._recover(blamed=True)  # it died while nothing ran: of what the last cell left behind
                 else:
                     self._turn()
@@ -102,23 +104,40 @@ class Notebook:
             self._finish(request, error_output(_GIVEN_UP, self._given_up))
 
     def _run(self, request: Request, source: str, *, silent: bool) -> None:
-        """Have a cell run in the learner's guest; it always ends, well or as an error."""
+        """Have a cell run in the learner's guest; it always ends, well or as an error.
+
+        Where one of the cells before turns out to have left what ends guests, this one has its turn again.
+        """
+        self._count += 0 if silent else 1
+        ran = len(self._ran)
+        error = self._try(request)
+        if error is not None:
+            self._recover(blamed=self._was_ended and error.name == _ENDED)
+        if error is not None and self._kernel is not None and len(self._ran) < ran:
+            error = self._try(request)
+            if error is not None:
+                self._recover()
+        self._was_ended = error is not None and error.name == _ENDED
+        if error is not None:
+            self._finish(request, error)
+        elif not silent:
+            self._ran.append(source)
+
+    def _try(self, request: Request) -> Output | None:
+        """Run a cell; None when it has been answered, else the error that it is to end with."""
         kernel = self._kernel
         if kernel is None:
-            return
-        content = {**request.content, "allow_stdin": False, "stop_on_error": False}
-        sent = kernel.send("execute_request", content)
+            return error_output(_GIVEN_UP, self._given_up)
+        sent = kernel.send(
+            "execute_request", {**request.content, "allow_stdin": False, "stop_on_error": False}
+        )
         self._sent[sent] = request
-        self._count += 0 if silent else 1
         why = self._await_reply(sent, self._cell_limit_s)
         if why is None:
-            if not silent:
-                self._ran.append(source)
             self._front.reply(request, "execute_reply", self._replies.pop(sent)["content"])
-            return
-        self._sent.pop(sent, None)
-        self._finish(request, error_output(_ENDED if not kernel.is_alive else _LATE, why))
-        self._recover(blamed=False)
+            return None
+        del self._sent[sent]
+        return error_output(_LATE if kernel.is_alive else _ENDED, why)
 
     def _mark(self, exercise: str) -> Output:
         answer = self._ask(exercise) if not self._given_up else None
@@ -135,12 +154,12 @@ class Notebook:
         content["user_expressions"] = {ANSWER: answer_expression(exercise)}
         sent = kernel.send("execute_request", content)
         if self._await_reply(sent, bounds.ANSWER_LIMIT_S) is not None:
-            self._recover(blamed=False)
+            self._recover()
             return None
         return read_answer(self._replies.pop(sent)["content"])
 
     def _await_reply(self, sent: str, limit_s: float) -> str | None:
-        """Wait for the reply to `sent` and for the end of its output; return why it will not come, else None."""
+        """Wait for the reply to `sent`; return why it will not come, None when it is in `_replies`."""
         kernel = self._kernel
         self._interrupted_at = 0.0
         deadline = time.monotonic() + limit_s
@@ -158,31 +177,38 @@ class Notebook:
                 return "the kernel was shut down"
         return None
 
-    def _recover(self, *, blamed: bool) -> None:
-        """Start a fresh guest and run the cells again that ran before; `blamed`: without the last of them."""
-        if blamed and self._ran:
-            self._ran.pop()
-        if self._is_over:
-            return
-        self._restarts += 1
-        if self._restarts > bounds.MOST_RESTARTS:
-            self._give_up(f"its cells ended {self._restarts} guests; no more are started")
-            return
-        self._boot()
-        for source in tuple(self._ran):
-            if self._kernel is None or not self._run_again(source):
+    def _recover(self, *, blamed: bool = False) -> None:
+        """Start a fresh guest and run the cells again that ran before, without those that end it again.
+
+        `blamed`: without the last of them in any case.
+        """
+        guilty = len(self._ran) - 1 if blamed and self._ran else None
+        while not self._is_over and not self._given_up:
+            if guilty is not None:
+                del self._ran[guilty]
+            self._restarts += 1
+            if self._restarts > bounds.MOST_RESTARTS:
+                self._give_up(f"its cells ended {self._restarts} guests; no more are started")
+                return
+            self._boot()
+            guilty = self._find_guilty()
+            if guilty is None:
                 return
 
-    def _run_again(self, source: str) -> bool:
-        if self._kernel is None:
-            return False
-        sent = self._kernel.send("execute_request", {"code": source, "allow_stdin": False, "silent": False})
-        why = self._await_reply(sent, self._cell_limit_s)
-        self._replies.pop(sent, None)
-        if why is not None:
-            self._ran.remove(source)
-            self._recover(blamed=False)
-        return why is None
+    def _find_guilty(self) -> int | None:
+        """Run the cells again; return the place of the one that ends the guest, None when it lives on."""
+        for place, source in enumerate(self._ran):
+            if self._kernel is None:
+                return None
+            sent = self._kernel.send("execute_request", {"code": source, "allow_stdin": False})
+            if self._await_reply(sent, self._cell_limit_s) is not None:
+                return place
+            del self._replies[sent]
+        died = bool(self._ran) and self._wait(self._is_dead, bounds.SETTLING_S)
+        return len(self._ran) - 1 if died else None
+
+    def _is_dead(self) -> bool:
+        return self._kernel is None or not self._kernel.is_alive
 
     def _boot(self) -> None:
         if self._kernel is not None:
@@ -216,8 +242,8 @@ class Notebook:
     def _turn(self) -> None:
         """Wait for the next message from either side, for a moment, and pass it on."""
         poller = zmq.Poller()
-        for side in filter(None, (self._front, self._kernel)):
-            for socket, events in side.poller.sockets:
+        for side in (self._front.poller, *([self._kernel.poller] if self._kernel else [])):
+            for socket, events in side.sockets:
                 poller.register(socket, events)
         poller.poll(_POLL_MS)
         self._front.receive()
@@ -232,7 +258,9 @@ class Notebook:
         elif request.type == "interrupt_request" and self._kernel is not None:
             self._kernel.send("interrupt_request", {}, control=True)
             self._interrupted_at = self._interrupted_at or time.monotonic()
-        self._front.reply(request, request.type.replace("_request", "_reply"), {"status": "ok", "restart": False})
+        self._front.reply(
+            request, request.type.replace("_request", "_reply"), {"status": "ok", "restart": False}
+        )
 
     def _take(self, kernel: LearnerKernel) -> None:
         for message in kernel.received(kernel.iopub):
@@ -251,11 +279,15 @@ class Notebook:
 
     def _finish(self, request: Request, output: Output) -> None:
         """End a cell here: its one output, its reply, its idle state."""
-        content = {**output.content, "execution_count": self._count} if output.type != "error" else output.content
+        content = (
+            {**output.content, "execution_count": self._count} if output.type != "error" else output.content
+        )
         self._front.publish(request, output.type, content)
-        reply = {"status": "ok", "user_expressions": {}, "payload": []} if output.type != "error" else {
-            "status": "error", **output.content
-        }
+        reply = (
+            {"status": "ok", "user_expressions": {}, "payload": []}
+            if output.type != "error"
+            else {"status": "error", **output.content}
+        )
         self._front.reply(request, "execute_reply", {**reply, "execution_count": self._count})
         self._publish_status(request, "idle")
 

@@ -44,7 +44,9 @@ def pass_on(front: Front, request: Request, message: Mapping[str, Any], sent: Ma
 def _say_once(front: Front, request: Request) -> None:
     if not request.is_cut:
         request.is_cut = True
-        text = f"\n[labkit: the rest of this cell's output, beyond {MOST_OUTPUT_BYTES // _MB} MB, is left out]\n"
+        text = (
+            f"\n[labkit: the rest of this cell's output, beyond {MOST_OUTPUT_BYTES // _MB} MB, is left out]\n"
+        )
         front.publish(request, "stream", {"name": "stdout", "text": text})
 
 

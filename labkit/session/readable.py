@@ -51,7 +51,12 @@ def plan_wall(
 def _python() -> tuple[str, ...]:
     """Return the folders of this Python: its own, its environment's, and those of its packages."""
     packages = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
-    libraries = (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(os.path.realpath(sys.executable)).parent))
+    libraries = (
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        str(Path(os.path.realpath(sys.executable)).parent),
+    )
     return (*libraries, *packages, str(_package(labkit.__file__)))
 
 
