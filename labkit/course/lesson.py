@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import RequestError
@@ -67,7 +68,9 @@ def read_notebook(path: Path) -> Any:
     from nbformat.reader import NotJSONError
 
     try:
-        return nbformat.read(path, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ids that are missing or come twice: nbformat gives new ones
+            return nbformat.read(path, as_version=4)
     except (OSError, NotJSONError, ValueError, KeyError, AttributeError) as error:
         raise RequestError(
             f"this is no notebook: {str(error).splitlines()[0][:120]}",

@@ -64,7 +64,7 @@ DAMAGES = (copied, deleted, retyped, without_metadata, without_any_sign, with_ot
 
 
 def assert_whole(notebook):
-    """All that nbgrader looks for is there, once, in order, of its type; nothing of it was a student's to say."""
+    """All that nbgrader looks for is there, once, in order, of its type, and as the lesson has it."""
     from nbgrader.preprocessors import CheckCellMetadata
 
     assert [grade_id(cell) for cell in notebook.cells if grade_id(cell)] == NAMES
