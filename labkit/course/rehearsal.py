@@ -21,8 +21,8 @@ LESSON_BUDGET_S = 180.0
 PATIENCE = 12  # a cell that needs so many times its budget is given up
 ROUNDS = 2
 
-_PICTURE = re.compile(r"<(svg|img)\b[^>]*>", re.IGNORECASE)
-_TOLD = re.compile(r"\b(aria-label|aria-labelledby|alt|aria-hidden)\s*=", re.IGNORECASE)
+_PICTURE = re.compile(r"<(svg|img)\b[^>]*>(?:\s*<title>)?", re.IGNORECASE)
+_TOLD = re.compile(r"\b(aria-label|aria-labelledby|alt|aria-hidden)\s*=|<title>", re.IGNORECASE)
 
 
 @dataclass(slots=True)

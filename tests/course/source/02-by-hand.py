@@ -42,6 +42,14 @@ check("00-find-pod")
 
 # %% [markdown]
 # ## By hand
+#
+# A Service is an address that no interface has. What makes it work are rules on the nodes: one that recognises the address, and as
+# many as there are pods that each take a part of the new connections and write a pod's address into them. Connection tracking does
+# the rest. Two things are easily forgotten: a packet that the node itself sends never passes PREROUTING, and a pod that reaches
+# itself through the Service would see its own address as the caller's, and throw the packet away.
+#
+# Your rules go to `node-1`, into the table `nat`. The shell cell finds what is given in its environment: `$CLUSTER_IP`, `$PORT` and
+# `$ENDPOINTS`, the pods' addresses and ports, with blanks between them.
 
 # %%
 lab.close()

@@ -18,6 +18,10 @@
 # 1. say what a weight of IPVS means,
 # 2. work out weights from the pods' strength,
 # 3. see what wrong weights cost.
+#
+# `wrr` gives a pod of weight 3 three connections for each one that a pod of weight 1 gets. A weight is a whole number. Write a function
+# that gives each pod the weight that suits its strength: a pod that works 2 ms on a request can do ten times the work of one that
+# needs 20 ms. It is tried on other pods than the ones you see here.
 
 # %%
 from labkit.grade import check, draw
