@@ -13,8 +13,10 @@ SETTLING_S = 2.0  # how long a fresh guest is watched once the cells ran again: 
 
 MOST_PROCESSES = 512  # of the notebook in its guest, threads counted
 MOST_DISK_MB = 64  # of files that it writes: they stay in the guest's memory
-MOST_OUTPUT_BYTES = 8 * 2**20  # of one cell
-MOST_MESSAGE_BYTES = 16 * 2**20
+MOST_CELL_OUTPUT_BYTES = 8 * 2**20
+MOST_OUTPUT_BYTES = 64 * 2**20  # of a notebook's cells together
+MOST_MESSAGE_BYTES = 8 * 2**20
+MOST_WAITING_MESSAGES = 64  # of the notebook's kernel, before it has to wait
 MOST_JOBS = 4  # fresh guests at a time that a notebook's experiments run in
 MOST_JOB_MEMORY_MB = 1024
 

@@ -55,6 +55,7 @@ class Front:
         self.poller = zmq.Poller()
         self._context = zmq.Context()
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self.output_bytes = 0
         for channel, kind in _CHANNELS.items():
             socket = self._context.socket(kind)
             socket.linger = 1000

@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 
 from labkit.errors import GuestError
 from labkit.guest.wall import WALL_VARIABLE
-from labkit.session.bounds import MOST_MESSAGE_BYTES, START_LIMIT_S, TOO_MANY_PROCESSES
+from labkit.session.bounds import MOST_MESSAGE_BYTES, MOST_WAITING_MESSAGES, START_LIMIT_S, TOO_MANY_PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +41,12 @@ class LearnerKernel:
         `guest` is the User-Mode Linux' path, `key` that of the student's draws.
         """
         self._errors: IO[bytes] = tempfile.TemporaryFile(dir=temporary)  # noqa: SIM115 - closed by close()
-        self._manager = _Manager(connection_file=str(temporary / f"kernel-{os.urandom(4).hex()}.json"))
+        self._context = zmq.Context()
+        self._context.setsockopt(zmq.MAXMSGSIZE, MOST_MESSAGE_BYTES)
+        self._context.setsockopt(zmq.RCVHWM, MOST_WAITING_MESSAGES)
+        self._context.setsockopt(zmq.LINGER, 0)
+        connection_file = temporary / f"kernel-{os.urandom(4).hex()}.json"
+        self._manager = _Manager(connection_file=str(connection_file), context=self._context)
         self._manager.start_kernel(env=_environment(wall, guest, temporary, key), stderr=self._errors)
         self.session = self._manager.session
         self.info: Mapping[str, Any] = {}
@@ -52,8 +57,6 @@ class LearnerKernel:
         )
         self.poller = zmq.Poller()
         for socket in (self.shell, self.control, self.iopub):
-            socket.linger = 0
-            socket.setsockopt(zmq.MAXMSGSIZE, MOST_MESSAGE_BYTES)
             self.poller.register(socket, zmq.POLLIN)
 
     @property
@@ -90,7 +93,7 @@ class LearnerKernel:
             with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
                 _, rest = self.session.feed_identities(frames)
                 message = self.session.deserialize(rest)
-                if isinstance(message["content"], dict) and isinstance(message["parent_header"], dict):
+                if _is_message(message):
                     yield message
 
     def last_words(self) -> str:
@@ -106,11 +109,20 @@ class LearnerKernel:
     def close(self) -> None:
         """End it, its launcher and its guest."""
         for socket in (self.shell, self.control, self.iopub):
-            socket.close(0)
+            socket.close()
         if self._manager.has_kernel:
             self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
+        self._context.destroy(linger=0)
         self._errors.close()
+
+
+def _is_message(message: Mapping[str, Any]) -> bool:
+    parts = [message.get(part) for part in ("header", "parent_header", "metadata", "content")]
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    type_, parent = message["header"].get("msg_type"), message["parent_header"].get("msg_id", "")
+    return isinstance(type_, str) and isinstance(parent, str)
 
 
 class _Manager(KernelManager):  # type: ignore[misc]  # it comes without types

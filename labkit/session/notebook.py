@@ -17,7 +17,7 @@ from labkit.errors import GuestError
 from labkit.grade.desk import ANSWER, answer_expression, find_tested, read_answer
 from labkit.session import bounds
 from labkit.session.marks import Output, error_output, mark_answer
-from labkit.session.passing import pass_on
+from labkit.session.passing import pass_on, pass_reply, written_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,9 +95,7 @@ class Notebook:
         if exercise is None and self._kernel is not None and not self._given_up:
             self._run(request, source, silent=silent)
             return
-        self._count += 1
-        self._publish_status(request, "busy")
-        self._front.publish(request, "execute_input", {"code": source, "execution_count": self._count})
+        self._open(request, source)
         if exercise is not None:
             self._finish(request, self._mark(exercise))
         else:
@@ -108,7 +106,8 @@ class Notebook:
 
         Where one of the cells before turns out to have left what ends guests, this one has its turn again.
         """
-        self._count += 0 if silent else 1
+        if not silent:
+            self._open(request, source)
         ran = len(self._ran)
         error = self._try(request)
         if error is not None:
@@ -134,7 +133,8 @@ class Notebook:
         self._sent[sent] = request
         why = self._await_reply(sent, self._cell_limit_s)
         if why is None:
-            self._front.reply(request, "execute_reply", self._replies.pop(sent)["content"])
+            content = pass_reply(self._replies.pop(sent)["content"], self._count)
+            self._front.reply(request, "execute_reply", content)
             return None
         del self._sent[sent]
         return error_output(_LATE if kernel.is_alive else _ENDED, why)
@@ -272,10 +272,15 @@ class Notebook:
             request = self._sent.get(sent)
             if message["header"]["msg_type"] == "execute_reply":
                 self._replies[sent] = message
-            elif request is not None:
+            elif request is not None and written_size(message["content"]) is not None:
                 self._front.reply(request, message["header"]["msg_type"], message["content"])
         for _ in kernel.received(kernel.control):
             continue
+
+    def _open(self, request: Request, source: str) -> None:
+        self._count += 1
+        self._publish_status(request, "busy")
+        self._front.publish(request, "execute_input", {"code": source, "execution_count": self._count})
 
     def _finish(self, request: Request, output: Output) -> None:
         """End a cell here: its one output, its reply, its idle state."""
