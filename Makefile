@@ -114,7 +114,7 @@ test-course: attempts
 COURSE ?= /tmp/labkit-crowd
 grade-crowd: setup
 	PYTHONPATH=tests $(BIN)/python -m course.crowd $(COURSE) $(or $(COUNT),200)
-	cd $(COURSE) && time $(CURDIR)/$(BIN)/labkit course grade 02-by-hand --jobs $(or $(JOBS),2) > grades.tsv
+	cd $(COURSE) && $(CURDIR)/$(BIN)/labkit course grade 02-by-hand --jobs $(or $(JOBS),2) > grades.tsv
 	PYTHONPATH=tests $(BIN)/python -m course.crowd $(COURSE) --compare
 
 lab-tests: setup

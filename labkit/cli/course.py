@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -104,10 +105,12 @@ def grade(
     submissions = find_submissions(find_root(course), lesson, students or ())
     arguments = (UNCONFINED,) if unconfined else ()
     count = jobs or len(os.sched_getaffinity(0))
+    begun_s = time.monotonic()
     with progress_display(f"Grading {lesson}") as on_progress:
         graded = grade_class(submissions, count, on_progress, kernel_arguments=arguments)
     for one in graded:
         typer.echo(f"{one.student}\t{one.points:g}\t{one.most:g}")
+    sys.stderr.write(f"{len(graded)} submissions in {(time.monotonic() - begun_s) / 60:.1f} minutes\n")
     troubled = [one for one in graded if one.trouble]
     for one in troubled:
         sys.stderr.write(f"labkit: {one.student}: {one.trouble}\n")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labkit.traffic.flow import FlowOutcome, Target
 
 TIMEOUT_S = 3.0
-FIRST_CALLS, MORE_CALLS = 300, 900
+FIRST_CALLS, MORE_CALLS = 400, 1600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def make_shared_calls(lab: Lab, caller: str, target: Target, pods: Sequence[str]
     """Call `target` from a client until it can be told whether its answers are shared evenly among `pods`.
 
     Only a sample that looks uneven is followed by a larger one, and both count together: a fair Service is
-    found uneven by FALSE_FAIL at most, and one that gives a pod a third more than its share is found.
+    found uneven by FALSE_FAIL at most. Three pods of which each takes 1/3 of what is left for it, the last
+    one all, are taken for fair in less than one of a thousand trials (simulated: 13 of 20,000).
     """
     addresses = lab.network.plan.clients[caller].addresses
     calls = make_calls(lab, caller, addresses, target, FIRST_CALLS)

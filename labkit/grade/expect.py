@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FALSE_FAIL = 1e-6
-SUSPICION = 0.02  # so seldom does a right answer ask for a second, larger sample
+SUSPICION = 0.1  # so seldom does a right answer ask for a second, larger sample
 
 
 @dataclass(frozen=True, slots=True)
