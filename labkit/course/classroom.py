@@ -7,20 +7,22 @@ executed again: an interrupted grading goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit.course.courseconfig import load_config, require_nbgrader
 from labkit.course.executing import DATABASE, SUBMITTED, Submission, execute_submission
 from labkit.course.root import lesson_reference
-from labkit.errors import RequestError
+from labkit.errors import GuestError, RequestError
 from labkit.grade.desk import CONFIG_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     Progress = Callable[[int, int, str], None]
@@ -63,17 +65,18 @@ def grade_class(
 ) -> tuple[Graded, ...]:
     """Grade the submissions of one lesson, `jobs` at a time; return what came of each, by student.
 
-    `kernel_arguments` are for the kernel labkit-grade: UNCONFINED lets it do without a wall.
-
-    Raises RequestError for a lesson that nbgrader refuses, CapabilityError where nbgrader is not installed.
+    `kernel_arguments` are for the kernel labkit-grade: UNCONFINED lets it do without a wall. An interrupt
+    ends what runs; the next time it goes on with that. Raises RequestError for a lesson that nbgrader
+    refuses, CapabilityError where nbgrader is not installed, GuestError where a process was ended.
     """
     require_nbgrader()
     gradebook = Gradebook(submissions[0].root, submissions[0].lesson)
     troubles = {}
-    for done, (submission, trouble) in enumerate(_executed(submissions, jobs, kernel_arguments), 1):
-        troubles[submission.student] = gradebook.enter(submission, trouble)
-        if on_progress is not None:
-            on_progress(done, len(submissions), submission.student)
+    with contextlib.closing(_executed(submissions, jobs, kernel_arguments)) as executed:
+        for done, (submission, trouble) in enumerate(executed, 1):
+            troubles[submission.student] = gradebook.enter(submission, trouble)
+            if on_progress is not None:
+                on_progress(done, len(submissions), submission.student)
     scores = find_scores(submissions[0].root)
     return tuple(
         Graded(one.student, *scores.get((one.lesson, one.student), (0.0, 0.0)), troubles[one.student])
@@ -83,7 +86,7 @@ def grade_class(
 
 def _executed(
     submissions: Sequence[Submission], jobs: int, kernel_arguments: tuple[str, ...]
-) -> Iterator[tuple[Submission, str]]:
+) -> Generator[tuple[Submission, str]]:
     # Fresh processes: nbclient, nbgrader and their event loops are one submission's at a time.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
@@ -91,8 +94,16 @@ def _executed(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise GuestError(
+                "a process that executed a submission was ended from outside",
+                where="too little memory, perhaps",
+                todo="grade again with fewer --jobs: it goes on where it was",
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
             raise
 
 

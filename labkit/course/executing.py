@@ -57,7 +57,7 @@ def execute_submission(submission: Submission, kernel_arguments: tuple[str, ...]
     """Execute a submission unless that was done before; return what went wrong, "" where nothing.
 
     A notebook that cannot be read, or whose lab did not last, is no reason to stop: what was not executed
-    gets no points.
+    gets no points, and is tried again the next time.
     """
     os.chdir(submission.root)
     config = load_config(submission.root / CONFIG_FILE)
@@ -73,6 +73,8 @@ def execute_submission(submission: Submission, kernel_arguments: tuple[str, ...]
         notebook, trouble = _run(notebook, submission, config)
     finally:
         shutil.rmtree(submission.running, ignore_errors=True)
+    notebook.metadata[FINGERPRINT] = fingerprint(notebook)
+    notebook.metadata[_COURSE] = "" if trouble else _course(submission.root)
     _write(submission, notebook)
     return trouble
 
@@ -93,7 +95,7 @@ def sanitise(submission: Submission, config: Any) -> Any:
 
 
 def is_executed(submission: Submission, notebook: Any) -> bool:
-    """Whether what came of just this notebook, with this course's secret, is there."""
+    """Whether what came of just this notebook, with this course's secret and without trouble, is there."""
     if not submission.executed.exists():
         return False
     before = read_notebook(submission.executed).metadata
@@ -125,8 +127,6 @@ def _fill_folder(submission: Submission) -> None:
 
 
 def _write(submission: Submission, notebook: Any) -> None:
-    notebook.metadata[FINGERPRINT] = fingerprint(notebook)
-    notebook.metadata[_COURSE] = _course(submission.root)
     submission.executed.parent.mkdir(parents=True, exist_ok=True)
     unfinished = submission.executed.with_suffix(".unfinished")
     unfinished.write_text(notebook_text(notebook), encoding="utf-8")

@@ -1,11 +1,14 @@
 """A small class, graded from end to end: walled sessions, marks from other guests, nbgrader's gradebook."""
 
+import contextlib
 import copy
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -133,6 +136,42 @@ def test_plain_nbgrader_gives_the_same_marks_and_feedback(root, graded, tmp_path
     assert scores == {student: graded[student].points for student in ("bob", "dan")}
     feedback = (plain / "feedback/bob" / LESSON / f"{LESSON}.html").read_text(encoding="utf-8")
     assert "a pod takes no packet that comes from its own address" in feedback
+
+
+def processes_in(folder):
+    """The processes whose working directory lies in `folder`."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if folder in (place.readlink(), *place.readlink().parents):
+                found.append(place.parent.name)
+    return found
+
+
+def wait_for(happened, patience_s=120):
+    """Wait until `happened()`, looked at again and again."""
+    deadline_s = time.monotonic() + patience_s
+    while not happened():
+        assert time.monotonic() < deadline_s, "it did not happen"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["the terminal", "one process"])
+def test_an_interrupted_grading_leaves_nothing_running_and_goes_on_later(kernels, tmp_path, who):
+    root = make_root(tmp_path / "course")
+    for student in ("ada", "bob", "cyd"):
+        submit(root, student, "04-weights", solved("04-weights"))
+    command = [BIN / "labkit", "course", "grade", "04-weights", "--jobs", "2"]
+    grading = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: len(list(root.glob("running/*/*/*.ipynb"))) == 2)
+    (os.killpg if who == "the terminal" else os.kill)(grading.pid, signal.SIGINT)
+    _, said = grading.communicate(timeout=60)
+    assert grading.returncode not in {0, 1}
+    assert "Traceback" not in said
+    wait_for(lambda: not processes_in(root))
+    graded = grade_class(find_submissions(root, "04-weights"), jobs=2)
+    assert [(one.points, one.trouble) for one in graded] == [(5.0, "")] * 3
 
 
 def run_labkit(*words, cwd):
