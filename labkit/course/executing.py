@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.course.cells import FINGERPRINT, error_output, fingerprint, is_test
 from labkit.course.courseconfig import load_config
 from labkit.course.lesson import notebook_text, read_notebook
-from labkit.errors import LabError
+from labkit.errors import LabError, RequestError
 from labkit.grade.desk import CONFIG_FILE, SECRET_FILE, read_sitting
 from labkit.grade.draws import KEY_VARIABLE
 
@@ -66,6 +66,8 @@ def execute_submission(submission: Submission, kernel_arguments: tuple[str, ...]
         notebook = sanitise(submission, config)
     except LabError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001  one submission that nbgrader stumbles over stops no class
+        return f"nbgrader refuses it: {_in_short(error)}"
     if is_executed(submission, notebook):
         return ""
     _fill_folder(submission)
@@ -82,10 +84,11 @@ def execute_submission(submission: Submission, kernel_arguments: tuple[str, ...]
 def sanitise(submission: Submission, config: Any) -> Any:
     """Return the submitted notebook after nbgrader's steps that come before execution.
 
-    Raises RequestError for a file that is no notebook.
+    Raises RequestError for a file that is no notebook, and for links beside it.
     """
     import nbformat
 
+    _require_no_links(submission.notebook.parent)
     notebook = read_notebook(submission.notebook)
     names = {"student": submission.student, "assignment": submission.lesson, "notebook": submission.lesson}
     resources = {"nbgrader": {**names, "db_url": f"sqlite:///{submission.root / DATABASE}"}}
@@ -113,12 +116,23 @@ def _run(notebook: Any, submission: Submission, config: Any) -> tuple[Any, str]:
     try:
         notebook, _ = Execute(config=config).preprocess(notebook, resources)
     except Exception as error:  # noqa: BLE001  a dead kernel, a time-out, a torn message: the submission's own
-        trouble = f"its lab did not last: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        trouble = f"its lab did not last: {_in_short(error)}"
         for cell in notebook.cells:
             if is_test(cell) and cell.execution_count is None:
                 cell.outputs = [*cell.outputs, error_output("NotExecuted", trouble)]
         return notebook, trouble
     return notebook, ""
+
+
+def _require_no_links(folder: Path) -> None:
+    """Raise RequestError for a symbolic link: nbgrader would copy what it leads to."""
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise RequestError(
+                f"there is a link in the submission: {path.name}",
+                where=f"{path} -> {path.readlink()}",
+                todo="remove it, or put a file there",
+            )
 
 
 def _fill_folder(submission: Submission) -> None:
@@ -131,6 +145,11 @@ def _write(submission: Submission, notebook: Any) -> None:
     unfinished = submission.executed.with_suffix(".unfinished")
     unfinished.write_text(notebook_text(notebook), encoding="utf-8")
     unfinished.replace(submission.executed)
+
+
+def _in_short(error: Exception) -> str:
+    (first, *_) = [*str(error).splitlines(), ""]
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _course(root: Path) -> str:

@@ -71,7 +71,7 @@ def read_notebook(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ids that are missing or come twice: nbformat gives new ones
             return nbformat.read(path, as_version=4)
-    except (OSError, NotJSONError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, NotJSONError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
             f"this is no notebook: {str(error).splitlines()[0][:120]}",
             where=str(path),
