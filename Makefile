@@ -7,6 +7,8 @@
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
 # make journeys  a journey for every row of the flow table, on random clusters, and a thousand in a row (minutes)
+# make test-course  every right and wrong answer, a class graded also by plain nbgrader, every lesson checked (minutes)
+# make grade-crowd  200 submissions, generated and graded (COUNT=20: fewer; JOBS=2; COURSE=folder), and the time it took
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -28,7 +30,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
+.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -67,13 +69,13 @@ lint: setup
 
 # The lab's tests have one of this machine's processors to themselves, the others share the rest.
 test: setup-test lint unit
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target host-tests lab-tests
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target host-tests guest-tests
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit tests/golden tests/properties
 
 host-tests: setup-test
-	$(BIN)/python -m pytest -m "not slow" tests/guest tests/commands tests/session tests/notebooks tests/virtual
+	$(BIN)/python -m pytest -m "not slow" tests/guest tests/commands tests/session tests/notebooks tests/course tests/virtual
 
 # Exact delays and queues, in guests whose time is virtual: all of it; `make test` takes a small part.
 virtual-tests: setup
@@ -103,6 +105,25 @@ mutants-%: setup
 	@mkdir -p out
 	$(BIN)/labkit exec --memory 768M --virtual-time --wall-time-limit 7200 -- \
 	    env PYTHONPATH=tests $(BIN)/python -m flows.trial $* out/mutants-$*.json
+
+.PHONY: guest-tests
+guest-tests: lab-tests
+	$(MAKE) --no-print-directory attempts
+
+# Right and wrong answers to every exercise, in one guest whose time is virtual (so no time-out of pytest's).
+attempts: setup
+	$(BIN)/labkit exec --memory 768M --virtual-time -- \
+	    $(BIN)/python -m pytest --timeout=0 --basetemp=/run/lab-tests tests/course/test_attempts.py
+
+test-course: attempts
+	$(BIN)/python -m pytest --timeout=1200 tests/unit/test_grade_*.py tests/unit/test_course_*.py tests/course tests/notebooks
+	$(BIN)/labkit course check
+
+COURSE ?= /tmp/labkit-crowd
+grade-crowd: setup
+	PYTHONPATH=tests $(BIN)/python -m course.crowd $(COURSE) $(or $(COUNT),200)
+	cd $(COURSE) && $(CURDIR)/$(BIN)/labkit course grade 02-by-hand --jobs $(or $(JOBS),2) > grades.tsv
+	PYTHONPATH=tests $(BIN)/python -m course.crowd $(COURSE) --compare
 
 lab-tests: setup
 	$(BIN)/labkit exec --memory 768M -- $(BIN)/python -m pytest --basetemp=/run/lab-tests tests/lab

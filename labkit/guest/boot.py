@@ -14,6 +14,7 @@ from labkit.guest.clock import REAL_TIME
 from labkit.guest.init import Settings
 from labkit.guest.keeper import GuestProgram, PrivateFiles
 from labkit.guest.places import choose_memory_directory
+from labkit.guest.wall import wall_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,13 @@ def plan_uml(
 ) -> GuestProgram:
     """Return how to start User-Mode Linux with `memory_mb` MB and the clock of `timing`.
 
+    Behind a wall (`wall.py`) it can write to the folder that it needs while it boots.
     Raises CapabilityError when no directory can hold its memory.
     """
-    memory_directory = choose_memory_directory(memory_mb, environ)
+    wall = wall_here(environ)
+    memory_directory = (
+        Path(wall.memory, private.name) if wall else choose_memory_directory(memory_mb, environ)
+    )
     settings = Settings(
         "uml",
         lab,
@@ -72,7 +77,14 @@ def plan_uml(
         *("--", *_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "/dev/ttyS0"),
     )
     env = {"TMPDIR": str(memory_directory), "HOME": str(private), "PATH": ":".join(SYSTEM_PATH)}
-    return GuestProgram(argv, env, _plan_files(private, settings), signal.SIGTERM, fixed_address_layout=True)
+    files = _plan_files(private, settings)
+    program = GuestProgram(argv, env, files, signal.SIGTERM, fixed_address_layout=True)
+    if wall is None:
+        return program
+    writable = (str(private), str(memory_directory), os.devnull)
+    return program._replace(
+        files=files._replace(memory=memory_directory), wall=wall._replace(writable=writable)
+    )
 
 
 def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> GuestProgram:

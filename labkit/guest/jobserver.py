@@ -20,15 +20,22 @@ FROM_GUEST = "from-guest"
 
 
 class JobServer:
-    """Starts a host for each job that a process in `guest` asks for; they end with the guest's line."""
+    """Starts a host for each job that a process in `guest` asks for; they end with the guest's line.
 
-    def __init__(self, guest: Guest) -> None:
+    Of `most` hosts at a time, another job is turned away.
+    """
+
+    def __init__(self, guest: Guest, most: int | None = None) -> None:
         self._guest = guest
+        self._most = most
         self._hosts: list[subprocess.Popen[bytes]] = []
         guest.on_call = self._start
 
     def _start(self, channel: int) -> None:
         self._hosts = [host for host in self._hosts if host.poll() is None]
+        if self._most is not None and len(self._hosts) >= self._most:
+            self._guest.refuse_call(channel)
+            return
         ours, theirs = socket.socketpair()
         with theirs:
             self._hosts.append(

@@ -23,21 +23,28 @@ from labkit.record import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labkit.guest.wall import Wall
+
 _GRACE_S = 2.0  # the end of its line lets the guest power off by itself in about half a second
 _CONSOLE_CHUNKS = 64
 _CHUNK = 1024
 
 
 class PrivateFiles(Record):
-    """What the guest needs while it boots: a directory with links (to their targets) and texts in it."""
+    """What the guest needs while it boots: a directory with links (to their targets) and texts in it.
+
+    `memory` is a second one, for its memory file, where it may not use a directory that others use too.
+    """
 
     directory: Path
     links: Mapping[str, str]
     texts: Mapping[str, str]
+    memory: Path | None = None
 
     def write(self) -> None:
         """Make the directory and what is in it."""
-        self.directory.mkdir(mode=0o700)
+        for directory in filter(None, (self.directory, self.memory)):
+            directory.mkdir(mode=0o700)
         for name, target in self.links.items():
             (self.directory / name).symlink_to(target)
         for name, text in self.texts.items():
@@ -45,10 +52,11 @@ class PrivateFiles(Record):
 
     def remove(self) -> None:
         """Remove what is there of it."""
-        if self.directory.exists():
-            import shutil
+        for directory in filter(None, (self.directory, self.memory)):
+            if directory.exists():
+                import shutil
 
-            shutil.rmtree(self.directory, ignore_errors=True)
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 class GuestProgram(Record):
@@ -60,6 +68,7 @@ class GuestProgram(Record):
     death_signal: int
     unshare_flags: int = 0
     fixed_address_layout: bool = False
+    wall: Wall | None = None
 
 
 class Keeper(Record):
@@ -213,6 +222,8 @@ def _become_guest(program: GuestProgram, line: int, console: int) -> NoReturn:
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         syscalls.set_parent_death_signal(program.death_signal)
+        if program.wall is not None:
+            _confine(program.wall)
         if os.getppid() == keeper:
             argv = [argument.replace("{line}", str(line)) for argument in program.argv]
             os.execve(argv[0], argv, dict(program.env))  # noqa: S606
@@ -220,6 +231,12 @@ def _become_guest(program: GuestProgram, line: int, console: int) -> NoReturn:
         os.write(2, f"{program.argv[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
+
+
+def _confine(wall: Wall) -> None:
+    from labkit.guest.wall import confine_guest
+
+    confine_guest(wall)
 
 
 def _reap(pid: int) -> int | None:

@@ -53,12 +53,18 @@ class Guest(GuestConnection):
         self._line_ended = False
         self._keeper_gone = False
         self._overtime: tuple[str, str] | None = None
-        self.on_call: Callable[[int], None] = self._refuse_call
+        self.on_call: Callable[[int], None] = self.refuse_call
         self.link.on_end = self._note_line_end
         self.loop.on_readable(keeper.report, self._read_report)
 
     @classmethod
-    def boot(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
+    def boot(
+        cls,
+        linux: Linux,
+        *,
+        memory_mb: int = DEFAULT_MEMORY_MB,
+        timing: Timing = REAL_TIME,
+    ) -> Guest:
         """Boot a guest and return it when its agent is up: `start`, then `come_up`."""
         guest = cls.start(linux, memory_mb=memory_mb, timing=timing)
         try:
@@ -69,7 +75,13 @@ class Guest(GuestConnection):
         return guest
 
     @classmethod
-    def start(cls, linux: Linux, *, memory_mb: int = DEFAULT_MEMORY_MB, timing: Timing = REAL_TIME) -> Guest:
+    def start(
+        cls,
+        linux: Linux,
+        *,
+        memory_mb: int = DEFAULT_MEMORY_MB,
+        timing: Timing = REAL_TIME,
+    ) -> Guest:
         """Start a guest and return while it boots: a context in which to get ready and then let it `come_up`.
 
         Raises RequestError for too little memory, CapabilityError when the memory has no place.
@@ -137,6 +149,11 @@ class Guest(GuestConnection):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._keeper.pid, 0)
 
+    def refuse_call(self, channel: int) -> None:
+        """Hang up on a process in the guest that has called this launcher."""
+        self.link.send(FrameType.CLOSED, channel)
+        self.link.send(FrameType.EOF, channel)
+
     def _await_hello(self) -> None:
         import shutil  # noqa: F401 - what removing files needs, while the guest boots
 
@@ -187,10 +204,6 @@ class Guest(GuestConnection):
             self._overtime = (limit, f"the guest's {self._timing.clock} clock")
         else:
             super()._handle(frame)
-
-    def _refuse_call(self, channel: int) -> None:
-        self.link.send(FrameType.CLOSED, channel)
-        self.link.send(FrameType.EOF, channel)
 
     def _note_line_end(self) -> None:
         self._line_ended = True

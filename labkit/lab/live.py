@@ -6,7 +6,7 @@ import contextlib
 import threading
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from labkit.errors import LabError, RequestError
 from labkit.fabric.build import Network, build_network
@@ -57,6 +57,8 @@ class LiveCluster:
     if so.
     """
 
+    _opened: ClassVar[LiveCluster | None] = None
+
     def __init__(
         self, cluster: ClusterSpec, config: ProxyConfig, clients: Sequence[ClientPlan] | None
     ) -> None:
@@ -88,6 +90,8 @@ class LiveCluster:
     ) -> Self:
         """Build the cluster of `manifests` (shipped labs' names, files, texts); its pods answer then.
 
+        A process has one lab: the one that it opened before is closed first, so that a notebook's cell can be
+        run again.
         Raises CapabilityError outside of the lab's Linux and for a mode that it lacks, SpecError for the
         manifests' mistakes, RequestError for an unknown mode or scheduler, BuildError or ProgramError for
         what the guest refuses. Then nothing is left.
@@ -101,6 +105,9 @@ class LiveCluster:
         lab = cls(cluster, config or lab_config(cluster), clients)
         lab.manifests = tuple(one.name if isinstance(one, Text) else str(one) for one in manifests)
         lab.mode, lab.scheduler = mode_of_this_linux(mode), scheduler
+        if LiveCluster._opened is not None:
+            LiveCluster._opened.close()
+        LiveCluster._opened = lab
         lab._build(on_progress)
         return lab
 
@@ -216,6 +223,8 @@ class LiveCluster:
 
     def close(self) -> None:
         """Remove the lab. A second call does nothing."""
+        if LiveCluster._opened is self:
+            LiveCluster._opened = None
         self._tear_down()
 
     def _build(self, on_progress: Progress | None) -> None:

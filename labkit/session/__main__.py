@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from labkit.errors import LabError
 from labkit.guest.run import DEFAULT_MEMORY_MB
+from labkit.guest.wall import wall_here
 from labkit.session.connection import read_connection
+from labkit.session.enclosed import run_enclosed
 from labkit.session.launcher import run_session
 
 
@@ -19,7 +22,10 @@ def main() -> int:
     )
     parser.add_argument("-f", dest="connection_file", type=Path, required=True)
     asked = parser.parse_args()
+    wall = wall_here(os.environ)
     try:
+        if wall is not None:
+            return run_enclosed(read_connection(asked.connection_file), wall, DEFAULT_MEMORY_MB)
         return run_session(read_connection(asked.connection_file), DEFAULT_MEMORY_MB)
     except LabError as error:
         sys.stderr.write("labkit: " + "\n".join(error.lines()) + "\n")

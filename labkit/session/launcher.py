@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from labkit.session.inside import CONNECTION_VARIABLE
 from labkit.session.relay import open_listeners, relay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labkit.session.connection import Connection
 
 PARENT_VARIABLE = "JPY_PARENT_PID"
@@ -43,7 +46,7 @@ def run_session(connection: Connection, memory_mb: int) -> int:
             from labkit.guest.jobserver import JobServer
 
             guest.come_up()
-            session = Session(guest, connection)
+            session = Session(guest, partial(_kernel_process, guest.name, connection))
             AttachServer(guest)
             JobServer(guest)
             relay(guest, listeners)
@@ -56,15 +59,18 @@ def run_session(connection: Connection, memory_mb: int) -> int:
 class Session:
     """One ipykernel in one guest."""
 
-    def __init__(self, guest: Guest, connection: Connection) -> None:
-        """Start ipykernel in `guest`; its own output goes to this process's standard error."""
+    def __init__(self, guest: Guest, plan_process: Callable[[int, int], SpawnRequest], sink: int = 2) -> None:
+        """Start ipykernel in `guest`, as `plan_process` says for the channels of its output and its errors.
+
+        What it writes there goes to the descriptor `sink`.
+        """
         self._guest = guest
         self._status: int | None = None
         self._failure = ""
         self._channel, output, errors = guest.new_channels(3)
         for channel in (output, errors):
-            Stream(guest.link, channel, sink=sys.stderr.fileno(), owned=False)
-        guest.spawn(self._channel, _kernel_process(guest.name, connection, output, errors), self._handle)
+            Stream(guest.link, channel, sink=sink, owned=False)
+        guest.spawn(self._channel, plan_process(output, errors), self._handle)
         self._watch_parent()
         self._watch_signals()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from labkit import Lab
-from labkit.errors import BuildError, CapabilityError, RequestError
+from labkit.errors import CapabilityError, RequestError
 from labkit.guest.probe import takes_nftables
 from labkit.measure.distribution import is_even
 
@@ -163,10 +163,3 @@ def test_reset_starts_over(lab):
         if "10.96" in line
     ]
     assert held.split()[2] == "lc"
-
-
-def test_a_second_lab_of_the_same_names_is_refused_and_the_first_lives_on(lab):
-    with pytest.raises(BuildError) as refused:
-        Lab.open("web")
-    assert refused.value.todo
-    assert lab.measure("web", connections=4).answered == 4

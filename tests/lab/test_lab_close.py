@@ -16,6 +16,20 @@ def test_a_closed_lab_leaves_nothing_and_says_so():
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_opening_a_lab_again_closes_the_one_before_unless_it_is_refused():
+    first = Lab.open("web")
+    with pytest.raises(RequestError):
+        Lab.open("web", mode="userspace")
+    assert first.measure("web", connections=4).answered == 4
+    with Lab.open("web", mode="ipvs") as second:
+        assert second.measure("web", connections=4).answered == 4
+        with pytest.raises(RequestError, match="closed"):
+            first.measure("web")
+        first.close()
+        assert second.measure("web", connections=4).answered == 4
+
+
+@pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("asked", [{"mode": "userspace"}, {"mode": "ipvs", "scheduler": "fastest"}])
 def test_a_lab_that_cannot_be_opened_leaves_nothing(asked):
     with pytest.raises(RequestError) as refused:

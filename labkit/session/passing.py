@@ -1,0 +1,135 @@
+"""What the learner's kernel publishes, on its way to Jupyter: well-formed, bounded, about its own cells only.
+
+Jupyter's clients and nbgrader trust a kernel's messages: one without the fields that its type has, or with
+text that cannot be written as UTF-8, would end the grading of the notebook with a traceback of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from labkit.session.bounds import MOST_CELL_OUTPUT_BYTES, MOST_OUTPUT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from labkit.session.front import Front, Request
+
+_MB = 2**20
+_STREAMS = ("stdout", "stderr")
+_STATES = ("busy", "idle", "starting")
+
+
+def pass_on(front: Front, request: Request, message: Mapping[str, Any], sent: Mapping[str, Request]) -> None:
+    """Publish `message` as output of `request`, unless that has had more output than a cell may have.
+
+    A widget that captures a cell's output names the cell's id: it becomes the id that Jupyter knows, and
+    nothing where the cell is not one that was `sent` to the learner's kernel.
+    """
+    type_, content, metadata = message["header"]["msg_type"], message["content"], message["metadata"]
+    if not is_well_formed(type_, content):
+        return
+    buffers = [bytes(buffer) for buffer in message.get("buffers") or []]
+    size = written_size([content, metadata])
+    if size is None:
+        return
+    size += sum(map(len, buffers))
+    if type_ != "status":
+        request.output_bytes += size
+        front.output_bytes += size
+        if request.output_bytes > MOST_CELL_OUTPUT_BYTES or front.output_bytes > MOST_OUTPUT_BYTES:
+            _say_once(front, request)
+            return
+    if type_ in {"comm_open", "comm_msg"}:
+        content = with_known_cell(content, sent)
+    front.publish(request, type_, content, metadata, buffers)
+
+
+def pass_reply(content: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Return the content of an execute_reply with nothing of the learner's kernel but its error, if any."""
+    if content.get("status") == "ok":
+        return {"status": "ok", "execution_count": count, "user_expressions": {}, "payload": []}
+    names = {name: _writable(content.get(name, "")) for name in ("ename", "evalue")}
+    traceback = content.get("traceback")
+    lines = [_writable(line) for line in traceback] if isinstance(traceback, list) else []
+    return {"status": "error", "execution_count": count, **names, "traceback": lines}
+
+
+def written_size(value: object) -> int | None:
+    """Return how many bytes a value takes as JSON, None where it cannot be written as such."""
+    try:
+        return len(json.dumps(value, ensure_ascii=False).encode())
+    except (UnicodeEncodeError, RecursionError, TypeError, ValueError):
+        return None
+
+
+def is_well_formed(type_: object, content: Mapping[str, Any]) -> bool:
+    """Return whether this is a message of iopub that a cell's outputs are made of, with all its fields."""
+    rule = _RULES.get(type_) if isinstance(type_, str) else None
+    return rule is not None and rule(content)
+
+
+def with_known_cell(content: Mapping[str, Any], sent: Mapping[str, Request]) -> Mapping[str, Any]:
+    """Return a widget's message with the id of the cell whose output it captures, as Jupyter knows it."""
+    data = content["data"]
+    state = data.get("state")
+    if not isinstance(state, dict) or not state.get("msg_id"):
+        return content
+    request = sent.get(str(state["msg_id"]))
+    known = request.message["header"]["msg_id"] if request else ""
+    return {**content, "data": {**data, "state": {**state, "msg_id": known}}}
+
+
+def _say_once(front: Front, request: Request) -> None:
+    if not request.is_cut:
+        request.is_cut = True
+        text = f"\n[labkit: more output than {MOST_CELL_OUTPUT_BYTES // _MB} MB is left out]\n"
+        front.publish(request, "stream", {"name": "stdout", "text": text})
+
+
+def _writable(value: object) -> str:
+    return str(value)[:10_000].encode(errors="replace").decode()
+
+
+def _is_status(content: Mapping[str, Any]) -> bool:
+    return content.get("execution_state") in _STATES
+
+
+def _is_stream(content: Mapping[str, Any]) -> bool:
+    return content.get("name") in _STREAMS and isinstance(content.get("text"), str)
+
+
+def _is_display(content: Mapping[str, Any]) -> bool:
+    data = content.get("data")
+    return (
+        isinstance(data, dict)
+        and isinstance(content.get("metadata"), dict)
+        and isinstance(content.get("transient", {}), dict)
+        and isinstance(content.get("execution_count", 0), int | None)
+        and all("json" in mime or isinstance(value, str) for mime, value in data.items())
+    )
+
+
+def _is_error(content: Mapping[str, Any]) -> bool:
+    lines = content.get("traceback")
+    texts = [content.get("ename"), content.get("evalue"), *(lines if isinstance(lines, list) else [None])]
+    return all(isinstance(text, str) for text in texts)
+
+
+def _is_comm(content: Mapping[str, Any]) -> bool:
+    return isinstance(content.get("comm_id"), str) and isinstance(content.get("data"), dict)
+
+
+_RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "status": _is_status,
+    "stream": _is_stream,
+    "display_data": _is_display,
+    "update_display_data": _is_display,
+    "execute_result": lambda content: _is_display(content) and "execution_count" in content,
+    "error": _is_error,
+    "clear_output": lambda content: isinstance(content.get("wait", False), bool),
+    "comm_open": lambda content: _is_comm(content) and isinstance(content.get("target_name"), str),
+    "comm_msg": _is_comm,
+    "comm_close": _is_comm,
+}

@@ -1,0 +1,2 @@
+# points: 0, lost: pod, node
+found = {"pod": "web-1"}
