@@ -61,7 +61,7 @@ class JourneyView(anywidget.AnyWidget):  # type: ignore[misc]
         """The still picture with its table and sentence."""
         return self._still
 
-    @traitlets.validate("step")
+    @traitlets.validate("step")  # type: ignore[untyped-decorator]
     def _within(self, proposal: Any) -> int:
         return min(int(proposal["value"]), len(self.views.get(self.level, {}).get("steps", ())))
 
