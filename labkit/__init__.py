@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: the guest's first process imports this package and needs none of them.
 _PUBLIC = {
+    "CallPlan": "labkit.traffic.retrying",
     "Event": "labkit.spec.events",
+    "Experiment": "labkit.experiment",
     "Lab": "labkit.lab",
     "LabError": "labkit.errors",
     "Outage": "labkit.outage",
@@ -20,6 +22,7 @@ _PUBLIC = {
     "consistency": "labkit.experiments.consistency",
     "control_room": "labkit.chart.control_room",
     "failure": "labkit.experiments.failure",
+    "run": "labkit.experiment",
     "run_outage": "labkit.outage",
     "scaling": "labkit.experiments.scaling",
     "short_connections": "labkit.experiments.shortconnections",
@@ -35,7 +38,9 @@ _PUBLIC = {
     "show_topology": "labkit.chart.topology",
 }
 __all__ = [
+    "CallPlan",
     "Event",
+    "Experiment",
     "Lab",
     "LabError",
     "Outage",
@@ -45,6 +50,7 @@ __all__ = [
     "consistency",
     "control_room",
     "failure",
+    "run",
     "run_outage",
     "scaling",
     "short_connections",

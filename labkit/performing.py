@@ -83,6 +83,8 @@ def perform(experiment: Experiment) -> Measured:
         guest = current()
         if guest is None or guest.clock != experiment.clock:
             raise GuestError(f"this Linux' time is not {experiment.clock}", todo="use run(experiment)")
+        if experiment.workload.weights:
+            lab.switch(experiment.mode, experiment.scheduler, experiment.workload.weights)
         for name, shaping in experiment.shaping.items():
             lab.shape(name, shaping)
         workload = {part.name: getattr(experiment.workload, part.name) for part in fields(Workload)}

@@ -18,7 +18,7 @@ from labkit.proxy.settings import node_settings
 from labkit.spec.proxyconfig import ProxyConfig
 from labkit.traffic.flow import Target
 from labkit.traffic.flows import send_flows
-from labkit.traffic.workload import Workload, plan_flows
+from labkit.traffic.workload import ANY_POD, Workload, plan_flows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,9 +110,11 @@ def measure_service(
 def complete_workload(workload: Workload, pods: Sequence[Pod], weights: Mapping[str, int]) -> Workload:
     """Return the workload with every pod's service time and weight in it.
 
-    Those it does not name are the pods' own, by their annotations, and before these `weights`.
+    Those it does not name are the pods' own, by their annotations, and before these `weights`. A service time
+    for "*" names all pods.
     """
-    service_ms = {pod.key: pod.service_ms for pod in pods if pod.service_ms}
+    names_all = ANY_POD in workload.service_ms
+    service_ms = {} if names_all else {pod.key: pod.service_ms for pod in pods if pod.service_ms}
     own_weights = {pod.key: weights.get(pod.key, pod.weight) for pod in pods}
     return replace(
         workload,

@@ -76,7 +76,7 @@ class RunResult:
     p_value: float | None
     overloaded: bool
     latency_us: Mapping[LatencyName, Mapping[QuantileName, Quantile]]
-    flows: tuple[FlowRecord, ...] = field(metadata=UNWRITTEN)
+    flows: tuple[FlowRecord, ...] = field(metadata=UNWRITTEN, repr=False)
     lost_stamps: int = 0
 
 

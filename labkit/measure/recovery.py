@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.traffic.retrying import Call  # noqa: TC001  the JSON is made from the annotations
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recovery:
     """Calls of one client to one Service port (`namespace/name:port`), in their order."""
 
     service: str
     mode: str
     algorithm: str
-    calls: tuple[Call, ...] = field(repr=False)
+    calls: tuple[Call, ...]
 
     @property
     def failed(self) -> int:
@@ -53,6 +53,9 @@ class Recovery:
         """When the first and when the last call with an error began; None where there was none."""
         troubled = [call.at_s for call in self.calls if call.attempts[0].error is not None]
         return (troubled[0], troubled[-1]) if troubled else None
+
+    def __repr__(self) -> str:  # what a notebook shows of it
+        return str(self)
 
     def __str__(self) -> str:
         errors = ", ".join(f"{count} {error}" for error, count in self.errors.items()) or "no error"

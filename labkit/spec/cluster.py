@@ -28,7 +28,7 @@ Wanted = TypeVar("Wanted", bound=Object)
 def read_manifests(names: Iterable[str | Path | Text]) -> ClusterSpec:
     """Return the cluster of manifests that a user named: files, `-` for standard input, or shipped labs.
 
-    A `Text` is a manifest itself.
+    A `Text`, or a string of several lines, is a manifest itself.
 
     Raises:
         SpecError: every mistake of all of them.
@@ -50,6 +50,8 @@ def load_manifests(names: Iterable[str | Path | Text]) -> tuple[Text, ...]:
 def _source(name: str | Path | Text) -> Path | Text:
     if isinstance(name, Text):
         return name
+    if isinstance(name, str) and "\n" in name:
+        return Text("the manifest", name)
     path = Path(name)
     if isinstance(name, Path) or name == "-" or path.suffix or len(path.parts) > 1 or path.exists():
         return path

@@ -40,8 +40,13 @@ from labkit import Lab
 lab = Lab.open("web", mode="iptables")
 lab
 
+# %%
+from labkit import show_topology
+
+show_topology(lab)
+
 # %% [markdown]
-# The last line gives a command for a terminal *inside* this lab. You need it: JupyterLab's own terminal is outside, where
+# The lab's last line above gives a command for a terminal *inside* this lab. You need it: JupyterLab's own terminal is outside, where
 # `ip netns` shows nothing.
 #
 # ## Look around
@@ -155,6 +160,34 @@ show_distribution([first, second])
 from labkit import choose_algorithm
 
 choose_algorithm(lab, "web")
+
+# %% [markdown]
+# ## Your turn: find a pod
+#
+# The next cell opens another cluster. One of its pods has the address `task.address`. Which one, and on which node is it? Ask the
+# namespaces, with the commands of *Look around*, and put both names into `found`.
+
+# %%
+from labkit.grade import check, draw
+
+lab.close()
+task = draw("00-find-pod")
+lab = Lab.open(task.manifest)
+task.address
+
+# %% nbgrader={"grade": false, "grade_id": "00-find-pod", "locked": false, "schema_version": 3, "solution": true, "task": false}
+found = ["pod's name", "node's name"]
+### BEGIN SOLUTION
+pods = [name for name, pod in lab.pods.items() if task.address in pod.command(["ip", "address"]).stdout]
+nodes = [name for name in lab.nodes if "cni0" in lab.route(name, task.address)]
+found = pods + nodes
+### END SOLUTION
+
+# %% [markdown]
+# The check looks for itself, in a new cluster, and says what it expected, what it saw and what to try.
+
+# %% nbgrader={"grade": true, "grade_id": "check-00-find-pod", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("00-find-pod")
 
 # %% [markdown]
 # ## Start over

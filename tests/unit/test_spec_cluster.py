@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labkit.errors import RequestError, SpecError
-from labkit.spec.cluster import read_cluster
+from labkit.spec.cluster import read_cluster, read_manifests
 from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_lab, shipped_labs
 from labkit.spec.model import ClusterSpec, Endpoint, EndpointPort, LoadBalancerIngress
@@ -523,3 +523,8 @@ def test_a_node_without_an_internal_address_is_known_by_its_external_one() -> No
     addresses = [{"type": "ExternalIP", "address": "203.0.113.9"}, {"type": "Hostname", "address": "n"}]
     (node,) = cluster(made("Node", "n", {}, {"addresses": addresses})).nodes
     assert node.address == "203.0.113.9"
+
+
+def test_a_string_of_several_lines_is_a_manifest_itself() -> None:
+    cluster = read_manifests(["apiVersion: v1\nkind: Node\nmetadata: {name: one}\n"])
+    assert [node.name for node in cluster.nodes] == ["one"]

@@ -226,3 +226,11 @@ def test_a_busy_machine_changes_nothing():
 
 def p99_us(result):
     return result.latency_us["response"]["p99"].value
+
+
+def test_an_experiment_s_own_weights_and_times_are_in_force():
+    weights = {"default/fast-1": 1, "default/middling-1": 2, "default/slow-1": 3}
+    workload = Workload(connections=60, concurrency=1, service_ms={"*": 15.0}, weights=weights)
+    measured = run(Experiment.of("unequal", scheduler="wrr", workload=workload))
+    assert measured.answers == {"default/fast-1": 10, "default/middling-1": 20, "default/slow-1": 30}
+    assert all(15_000 <= flow.response_us < 15_000 + TOLERANCE_US for flow in measured.flows)

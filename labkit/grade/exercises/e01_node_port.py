@@ -1,0 +1,107 @@
+"""01-node-port: two pods behind a port of one node, for everybody, by rules that the learner writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labkit.grade.calls import make_calls
+from labkit.grade.exercise import Exercise, NodeTables
+from labkit.grade.expect import FALSE_FAIL, chance_range
+from labkit.grade.mark import Finding
+from labkit.grade.replay import replay_tables
+from labkit.lab import Lab
+from labkit.spec.cluster import read_manifests
+from labkit.spec.documents import Text
+from labkit.traffic.flow import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from labkit.grade.calls import Calls
+    from labkit.grade.exercise import Given
+
+NAME = "01-node-port"
+NODE = "node-1"
+CALLS = 200
+
+MANIFEST = """\
+apiVersion: v1
+kind: Node
+metadata: {{name: node-1}}
+---
+apiVersion: v1
+kind: Node
+metadata: {{name: node-2}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {app}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: {app}}}}}
+  template:
+    metadata: {{labels: {{app: {app}}}}}
+    spec:
+      containers:
+        - name: server
+          ports: [{{name: http, containerPort: {pod_port}}}]
+"""
+
+
+def plan_draw(random: Random) -> Given:
+    """Return a cluster of two pods, one on each node, and the node port that shall lead to them."""
+    pod_port = random.randrange(8000, 9000)
+    app = random.choice(["web", "shop", "news", "mail", "maps"])
+    manifest = MANIFEST.format(app=app, pod_port=pod_port)
+    cluster = read_manifests([Text(NAME, manifest)])
+    return {
+        "manifest": manifest,
+        "node_address": cluster.nodes[0].address,
+        "node_port": random.randrange(30000, 32768),
+        "endpoints": [f"{pod.address}:{pod_port}" for pod in cluster.pods],
+    }
+
+
+def judge(given: Given, tables: Any) -> Iterator[Finding]:
+    """Put the tables into a new node-1 and call the port from outside and from a client on node-1."""
+    target = Target(given["node_address"], given["node_port"])
+    with Lab.open(Text(NAME, given["manifest"])) as lab:
+        replay_tables(lab.namespace(NODE), tables)
+        clients = lab.network.plan.clients
+        outside = make_calls(lab, "outside", clients["outside"].addresses, target, CALLS)
+        inside = make_calls(lab, "client", clients["client"].addresses, target, CALLS)
+        pods = [pod.key for pod in lab.cluster.pods]
+    yield _answered("outside", outside, 1.5, "masquerade what `conntrack -L` shows as rewritten")
+    yield _answered("client", inside, 1.0, "the last of the rules must take all that is left")
+    yield _shared(outside, pods)
+
+
+def _answered(caller: str, calls: Calls, most: float, todo: str) -> Finding:
+    is_whole = calls.answered == calls.total
+    expected = f"{calls.total} of {calls.total} calls answered"
+    return Finding(
+        f"{caller} is answered",
+        most if is_whole else 0.0,
+        most,
+        expected,
+        str(calls),
+        "" if is_whole else todo,
+    )
+
+
+def _shared(calls: Calls, pods: list[str]) -> Finding:
+    fair = chance_range(calls.total, 1 / len(pods), FALSE_FAIL / len(pods))
+    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
+    is_fair = all(count in fair for count in counts.values())
+    return Finding(
+        "evenly shared",
+        1.5 if is_fair else 0.0,
+        1.5,
+        f"{fair} of {calls.total} calls at each pod",
+        ", ".join(f"{pod.partition('/')[2]} {count}" for pod, count in counts.items()),
+        "" if is_fair else "the first rule takes half, the second all that it left",
+    )
+
+
+EXERCISE = Exercise(NAME, 4.0, plan_draw, NodeTables(NODE), judge)

@@ -1,0 +1,2 @@
+# points: 0, lost: outside is answered, client is answered, evenly shared
+true

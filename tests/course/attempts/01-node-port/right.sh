@@ -1,0 +1,8 @@
+# points: 4
+nat() { ip netns exec node-1 iptables-legacy -t nat "$@"; }
+set -- $ENDPOINTS
+port() { nat -A PREROUTING -d $NODE_ADDRESS -p tcp --dport $NODE_PORT "$@"; }
+one=$1 other=$2
+port -m statistic --mode random --probability 0.5 -j DNAT --to-destination $one
+port -j DNAT --to-destination $other
+nat -A POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE

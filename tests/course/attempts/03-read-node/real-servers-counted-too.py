@@ -1,0 +1,9 @@
+# points: 2, lost: virtual_servers
+lab.switch("ipvs")
+node = lab.nodes["node-1"]
+words = node.command(["ip", "-brief", "address", "show", "dev", "kube-ipvs0"]).stdout.split()
+table = node.command(["ipvsadm", "-S", "-n"]).stdout.splitlines()
+mine = [line.split() for line in table if f" {task.cluster_ip}:{task.port} " in line]
+found = {"addresses": [word.removesuffix("/32") for word in words if word.endswith("/32")]}
+found["virtual_servers"] = len(table)
+found["pods"] = [line[line.index("-r") + 1] for line in mine if "-r" in line]
