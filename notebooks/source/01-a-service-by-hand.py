@@ -193,10 +193,11 @@ held.recv(1000).decode()
 # %% [markdown]
 # ## Your turn: a node port for everybody
 #
-# The next cell opens another cluster without Services. Make `task.node_port` on `node-1` lead to both pods in `task.endpoints`:
+# The next cell opens another cluster without Services. Make port `$NODE_PORT` of `node-1` (address
+# `$NODE_ADDRESS`) lead to both pods, `$one` and `$other`:
 #
 # - for callers from outside and for pods of the cluster, each pod with the same chance,
-# - whoever calls `node-1`'s address `task.node_address` at that port is answered, whichever node the chosen pod is on.
+# - whoever calls that address and port is answered, whichever node the chosen pod is on.
 
 # %%
 from labkit.grade import check, draw
@@ -204,17 +205,18 @@ from labkit.grade import check, draw
 lab.close()
 task = draw("01-node-port")
 lab = Lab.open(task.manifest)
+task.export()
 task
 
-# %% nbgrader={"grade": false, "grade_id": "01-node-port", "locked": false, "schema_version": 3, "solution": true, "task": false}
-nat = "ip netns exec node-1 iptables-legacy -t nat"
-port = f"-d {task.node_address} -p tcp --dport {task.node_port}"
-one, other = task.endpoints
-### BEGIN SOLUTION
-# !{nat} -A PREROUTING {port} -m statistic --mode random --probability 0.5 -j DNAT --to-destination {one}
-# !{nat} -A PREROUTING {port} -j DNAT --to-destination {other}
-# !{nat} -A POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE
-### END SOLUTION
+# %% nbgrader={"grade": false, "grade_id": "01-node-port", "locked": false, "schema_version": 3, "solution": true, "task": false} language="bash"
+# nat() { ip netns exec node-1 iptables-legacy -t nat "$@"; }
+# read -r one other <<<"$ENDPOINTS"
+# ### BEGIN SOLUTION
+# port="-d $NODE_ADDRESS -p tcp --dport $NODE_PORT"
+# nat -A PREROUTING $port -m statistic --mode random --probability 0.5 -j DNAT --to-destination $one
+# nat -A PREROUTING $port -j DNAT --to-destination $other
+# nat -A POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE
+# ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "check-01-node-port", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("01-node-port")

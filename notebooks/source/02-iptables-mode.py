@@ -166,11 +166,14 @@ show_distribution(fair)
 # "Four pods, a quarter each: let every rule have the chance 0.25." It sounds right. Do it: replace the second and third rule (in the
 # chain they have the numbers 3 and 4, since the line that we left for later comes first).
 
-# %%
-rules = [f"{chain} 3", f"{chain} 4"]
-targets = !ip netns exec node-1 iptables-legacy -t nat -S {chain} | grep -o 'KUBE-SEP-.*'
-for rule, target in zip(rules, targets[1:3], strict=True):
-    # !ip netns exec node-1 iptables-legacy -t nat -R {rule} -m statistic --mode random --probability 0.25 -j {target}
+# %% language="bash"
+# chain=KUBE-SVC-CDGGSHYLG3RE2FKL
+# nat() { ip netns exec node-1 iptables-legacy -t nat "$@"; }
+# for rule in 3 4; do
+#     target=$(nat -S $chain $rule | grep -o 'KUBE-SEP-.*')
+#     nat -R $chain $rule -m statistic --mode random --probability 0.25 -j $target
+# done
+# nat -S $chain | grep -o 'probability.*'
 
 # %% [markdown]
 # **Predict** the four shares before you look: 1/4, then 3/4 x 1/4, then ...?
@@ -255,8 +258,9 @@ lab.measure("web", connections=400).answered
 # - pods see who really calls them,
 # - and yet a pod that calls the Service and gets itself is answered.
 #
-# You need no chain of kube-proxy's; a chain of your own and a few rules are enough. `!` runs a command, and `{...}` puts a value of
-# Python's into it. Your work is the state of the node, so if you went astray, run the next cell again and start afresh.
+# You need no chain of kube-proxy's; a chain of your own and a few rules are enough. The shell cell finds what is given in `$CLUSTER_IP`,
+# `$PORT` and `$ENDPOINTS` (addresses and ports, with blanks between them). Your work is the state of the node: if you went astray, run
+# the next cell again and start afresh.
 
 # %%
 from labkit.grade import check, draw
@@ -264,20 +268,21 @@ from labkit.grade import check, draw
 lab.close()
 task = draw("02-by-hand")
 lab = Lab.open(task.manifest, mode="iptables")
+task.export()
 task
 
-# %% nbgrader={"grade": false, "grade_id": "02-by-hand", "locked": false, "schema_version": 3, "solution": true, "task": false}
-nat = "ip netns exec node-1 iptables-legacy -t nat"
-### BEGIN SOLUTION
-# !{nat} -N MY-SVC
-for hook in ("PREROUTING", "OUTPUT"):
-    # !{nat} -A {hook} -d {task.cluster_ip} -p tcp --dport {task.port} -j MY-SVC
-for left, endpoint in zip(range(len(task.endpoints), 0, -1), task.endpoints, strict=True):
-    dice = f"-m statistic --mode random --probability {1 / left}" if left > 1 else ""
-    # !{nat} -A MY-SVC -p tcp {dice} -j DNAT --to-destination {endpoint}
-    pod = endpoint.split(":")[0]
-    # !{nat} -A POSTROUTING -s {pod} -d {pod} -j MASQUERADE
-### END SOLUTION
+# %% nbgrader={"grade": false, "grade_id": "02-by-hand", "locked": false, "schema_version": 3, "solution": true, "task": false} language="bash"
+# nat() { ip netns exec node-1 iptables-legacy -t nat "$@"; }
+# ### BEGIN SOLUTION
+# nat -N MY-SVC
+# for hook in PREROUTING OUTPUT; do nat -A $hook -d $CLUSTER_IP -p tcp --dport $PORT -j MY-SVC; done
+# left=$(wc -w <<<"$ENDPOINTS")
+# for endpoint in $ENDPOINTS; do
+#     chance=$(awk "BEGIN {print 1 / $left}") pod=${endpoint%:*} left=$((left - 1))
+#     nat -A MY-SVC -p tcp -m statistic --mode random --probability $chance -j DNAT --to-destination $endpoint
+#     nat -A POSTROUTING -s $pod -d $pod -j MASQUERADE
+# done
+# ### END SOLUTION
 
 # %% [markdown]
 # The check takes your node's tables, puts them into a new cluster, and sends traffic there: 400 calls and more. It says what it
