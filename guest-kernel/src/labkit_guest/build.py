@@ -41,6 +41,8 @@ _FIXED = {
     "LOCALVERSION": "",
     "TZ": "UTC",
 }
+# Its version would stand in /proc/config.gz, though nothing is compiled with it.
+_NO_RUST = ("RUSTC=false",)
 _STEPS = 1500  # lines that make says in a build from nothing, about: for the progress alone
 _AGAIN_MB = 512  # what the compiled parts take, once the source is unpacked
 _LAST_LINES = 4
@@ -115,7 +117,7 @@ def _configure(tree: Tree, objects: Path) -> tuple[str, ...]:
 
 
 def _compile(tree: Tree, objects: Path, progress: Progress, jobs: int) -> None:
-    argv = ("make", "-C", str(tree.folder), f"O={objects}", f"-j{jobs}", "linux")
+    argv = ("make", "-C", str(tree.folder), f"O={objects}", *_NO_RUST, f"-j{jobs}", "linux")
     said: list[str] = []
     done = 0
     with subprocess.Popen(
@@ -137,7 +139,7 @@ def _compile(tree: Tree, objects: Path, progress: Progress, jobs: int) -> None:
 
 
 def _make(tree: Tree, objects: Path, target: str, **variables: str) -> None:
-    argv = ("make", "-C", str(tree.folder), f"O={objects}", target)
+    argv = ("make", "-C", str(tree.folder), f"O={objects}", *_NO_RUST, target)
     _run(argv, objects, "configuring", {**_environment(), **variables})
 
 
