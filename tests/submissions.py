@@ -70,7 +70,7 @@ class CourseRoot:
 
 
 def execute(kernels: str, path: str, folder: str, options: list[str]) -> None:
-    """Run the notebook at `path` in `folder`, in place: a process of its own; nbclient leaves things open."""
+    """Run the notebook at `path` in place: in a process of its own, as nbclient leaves things open."""
     specs = KernelSpecManager(kernel_dirs=[kernels])
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(

@@ -266,7 +266,7 @@ class Notebook:
         for message in kernel.received(kernel.iopub):
             request = self._sent.get(message["parent_header"].get("msg_id"))
             if request is not None:
-                pass_on(self._front, request, message, self._sent)
+                pass_on(self._front, request, message)
         for message in kernel.received(kernel.shell):
             sent = str(message["parent_header"].get("msg_id"))
             request = self._sent.get(sent)

@@ -21,11 +21,11 @@ _STREAMS = ("stdout", "stderr")
 _STATES = ("busy", "idle", "starting")
 
 
-def pass_on(front: Front, request: Request, message: Mapping[str, Any], sent: Mapping[str, Request]) -> None:
+def pass_on(front: Front, request: Request, message: Mapping[str, Any]) -> None:
     """Publish `message` as output of `request`, unless that has had more output than a cell may have.
 
-    A widget that captures a cell's output names the cell's id: it becomes the id that Jupyter knows, and
-    nothing where the cell is not one that was `sent` to the learner's kernel.
+    Widgets' messages do not pass: nothing shows widgets here, and a widget of nbclient's captures the output
+    of any cell whose id it is given.
     """
     type_, content, metadata = message["header"]["msg_type"], message["content"], message["metadata"]
     if not is_well_formed(type_, content):
@@ -41,8 +41,6 @@ def pass_on(front: Front, request: Request, message: Mapping[str, Any], sent: Ma
         if request.output_bytes > MOST_CELL_OUTPUT_BYTES or front.output_bytes > MOST_OUTPUT_BYTES:
             _say_once(front, request)
             return
-    if type_ in {"comm_open", "comm_msg"}:
-        content = with_known_cell(content, sent)
     front.publish(request, type_, content, metadata, buffers)
 
 
@@ -68,17 +66,6 @@ def is_well_formed(type_: object, content: Mapping[str, Any]) -> bool:
     """Return whether this is a message of iopub that a cell's outputs are made of, with all its fields."""
     rule = _RULES.get(type_) if isinstance(type_, str) else None
     return rule is not None and rule(content)
-
-
-def with_known_cell(content: Mapping[str, Any], sent: Mapping[str, Request]) -> Mapping[str, Any]:
-    """Return a widget's message with the id of the cell whose output it captures, as Jupyter knows it."""
-    data = content["data"]
-    state = data.get("state")
-    if not isinstance(state, dict) or not state.get("msg_id"):
-        return content
-    request = sent.get(str(state["msg_id"]))
-    known = request.message["header"]["msg_id"] if request else ""
-    return {**content, "data": {**data, "state": {**state, "msg_id": known}}}
 
 
 def _say_once(front: Front, request: Request) -> None:
@@ -117,10 +104,6 @@ def _is_error(content: Mapping[str, Any]) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def _is_comm(content: Mapping[str, Any]) -> bool:
-    return isinstance(content.get("comm_id"), str) and isinstance(content.get("data"), dict)
-
-
 _RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "status": _is_status,
     "stream": _is_stream,
@@ -129,7 +112,4 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "execute_result": lambda content: _is_display(content) and "execution_count" in content,
     "error": _is_error,
     "clear_output": lambda content: isinstance(content.get("wait", False), bool),
-    "comm_open": lambda content: _is_comm(content) and isinstance(content.get("target_name"), str),
-    "comm_msg": _is_comm,
-    "comm_close": _is_comm,
 }

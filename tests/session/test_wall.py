@@ -44,7 +44,7 @@ def walled(world):
 
 @pytest.fixture
 def inside(walled, world):
-    """Run a script in the guest, `closed` and `given` mounted anew in it. Return its output and status."""
+    """Run a script in the guest, where `closed` and `given` are mounted anew; return output and status."""
 
     def run(script):
         mount = "mkdir -p /run/{0}; mountpoint -q /run/{0} || mount -t hostfs none /run/{0} -o {1}/{0}\n"

@@ -14,9 +14,6 @@ GOOD = {
     "execute_result": {"data": {"text/plain": "x"}, "metadata": {}, "execution_count": 1},
     "error": {"ename": "E", "evalue": "v", "traceback": ["l"]},
     "clear_output": {"wait": True},
-    "comm_open": {"comm_id": "1", "target_name": "t", "data": {}},
-    "comm_msg": {"comm_id": "1", "data": {}},
-    "comm_close": {"comm_id": "1", "data": {}},
 }
 
 
@@ -37,10 +34,10 @@ def message(type_, content):
     return {"header": {"msg_type": type_}, "content": content, "metadata": {}, "buffers": []}
 
 
-def passed(*messages, sent=None):
+def passed(*messages):
     front, cell = Front(), request()
     for one in messages:
-        passing.pass_on(front, cell, one, sent or {})
+        passing.pass_on(front, cell, one)
     return front.published
 
 
@@ -55,7 +52,9 @@ def test_a_message_with_a_field_of_another_kind_does_not(type_):
         assert passed(message(type_, {**GOOD[type_], field: [7]})) == []
 
 
-@pytest.mark.parametrize("type_", ["execute_reply", "execute_input", "shutdown_reply", "", None, 3])
+@pytest.mark.parametrize(
+    "type_", ["comm_open", "comm_msg", "execute_reply", "execute_input", "shutdown_reply", "", None, 3]
+)
 def test_nothing_else_passes(type_):
     assert passed(message(type_, {})) == []
 
@@ -71,16 +70,6 @@ def test_a_cell_s_output_is_bounded_and_says_so_once():
     assert len(whole) == bounds.MOST_CELL_OUTPUT_BYTES // 2**20 - 1
     assert len(published) == len(whole) + 1
     assert "left out" in published[-1][1]["text"]
-
-
-def test_a_widget_captures_the_output_of_a_cell_that_ran_and_of_no_other():
-    def captured(id_, sent):
-        content = {"comm_id": "1", "data": {"method": "update", "state": {"msg_id": id_}}}
-        [(_, content)] = passed(message("comm_msg", content), sent=sent)
-        return content["data"]["state"]["msg_id"]
-
-    assert captured("ours", {"ours": request("theirs")}) == "theirs"
-    assert captured("a test cell's", {"ours": request("theirs")}) == ""
 
 
 @pytest.mark.parametrize("content", [{}, {"status": 5}, {"status": "error", "traceback": 5, "ename": {}}])
