@@ -103,11 +103,8 @@ class LiveCluster:
             )
         cluster = read_manifests(manifests)
         lab = cls(cluster, config or lab_config(cluster), clients)
-        lab.manifests = tuple(one.name if isinstance(one, Text) else str(one) for one in manifests)
+        lab.manifests = tuple(_manifest_name(one) for one in manifests)
         lab.mode, lab.scheduler = mode_of_this_linux(mode), scheduler
-        if LiveCluster._opened is not None:
-            LiveCluster._opened.close()
-        LiveCluster._opened = lab
         lab._build(on_progress)
         return lab
 
@@ -228,6 +225,9 @@ class LiveCluster:
         self._tear_down()
 
     def _build(self, on_progress: Progress | None) -> None:
+        former, LiveCluster._opened = LiveCluster._opened, self
+        if former is not None and former is not self:
+            former.close()
         with contextlib.ExitStack() as parts:
             self._network = parts.enter_context(build_network(self._plan, on_progress=on_progress))
             pods = [(ports, self._network.pod(ports.pod)) for ports in plan_pod_ports(self._written)]
@@ -298,3 +298,9 @@ class LiveCluster:
     def _pod_key(self, name: str) -> str:
         keys = {namespace_name(pod): pod.key for pod in self.cluster.pods}
         return keys.get(name, name)
+
+
+def _manifest_name(manifest: str | Path | Text) -> str:
+    if isinstance(manifest, Text):
+        return manifest.name
+    return "(a manifest's text)" if "\n" in str(manifest) else str(manifest)

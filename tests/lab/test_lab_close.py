@@ -30,6 +30,15 @@ def test_opening_a_lab_again_closes_the_one_before_unless_it_is_refused():
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_a_lab_that_is_reset_after_its_end_is_the_process_s_lab_again():
+    first = Lab.open("web")
+    first.close()
+    first.reset()
+    with Lab.open("web") as second:
+        assert second.measure("web", connections=4).answered == 4
+
+
+@pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("asked", [{"mode": "userspace"}, {"mode": "ipvs", "scheduler": "fastest"}])
 def test_a_lab_that_cannot_be_opened_leaves_nothing(asked):
     with pytest.raises(RequestError) as refused:
