@@ -18,7 +18,7 @@ from labkit_guest.build import CONFIG, config_sha256, work_folder
 from labkit_guest.files import is_intact, replacing
 from labkit_guest.manifest import Manifest, Source, Toolchain
 from labkit_guest.needs import PACKAGES, check_needs
-from labkit_guest.source import PATCH, PINNED, patch_sha256, unpack_source
+from labkit_guest.source import PATCH, PINNED, POOL_PATH, patch_sha256, unpack_source
 
 CONTENT = b"#!/bin/sh\nexit 7\n" + bytes(range(256)) * 4000
 
@@ -256,7 +256,6 @@ def test_where_the_very_source_is_not_to_be_had_its_sum_is_named(tmp_path, monke
     if here == "another version":
         archive.write_text("another version")
     monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", archive)
-    monkeypatch.setattr("labkit_guest.source.PACKAGE_URL", (tmp_path / "pool").as_uri())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="not to be had here: linux-source-7") as problem:
         unpack_source(None, tmp_path)
@@ -264,13 +263,16 @@ def test_where_the_very_source_is_not_to_be_had_its_sum_is_named(tmp_path, monke
     assert PINNED.sha256 in problem.value.todo
 
 
-def test_what_apt_does_not_have_comes_from_debian_s_pool(tmp_path, monkeypatch):
-    pool = tmp_path / "pool"
-    pool.write_text("a package")
+def test_what_apt_does_not_have_comes_from_the_pool_of_a_mirror_that_it_knows(tmp_path, monkeypatch):
+    package = tmp_path / "mirror" / POOL_PATH
+    package.parent.mkdir(parents=True)
+    package.write_text("a package")
+    apt = tmp_path / "apt-get"  # it has no package, and names two mirrors
+    apt.write_text(f"#!/bin/sh\necho {tmp_path.as_uri()}/elsewhere\necho {tmp_path.as_uri()}/mirror\n")
+    apt.chmod(0o755)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.setattr("labkit_guest.source.PINNED_ARCHIVE", tmp_path / "absent")
-    monkeypatch.setattr("labkit_guest.source.PACKAGE_URL", pool.as_uri())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="can only be opened with dpkg-deb"):
         unpack_source(None, work)

@@ -17,8 +17,8 @@ PINNED = Source(
     version="7.2.11-1~bpo13+1",
     sha256="4d5236387c51a225c59ed8e98e8ef350baf6f38e3f66b2bb66cf347826a80b33",
 )
-# Where Debian's pool has that package, as long as it is its newest backport; SHA-256 tells what came.
-PACKAGE_URL = f"http://deb.debian.org/debian/pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
+# Where a mirror of Debian has that package, as long as it is its newest backport; SHA-256 tells what came.
+POOL_PATH = f"pool/main/l/linux/{PINNED.package}_{PINNED.version}_all.deb"
 _TIMEOUT_S = 60
 PATCH = Path(__file__).with_name("labkit.patch")
 PINNED_ARCHIVE = Path("/usr/src", f"{PINNED.package}.tar.xz")
@@ -103,7 +103,7 @@ def _download(work: Path) -> Path:
     if package is None:
         raise Problem(
             f"the very source is not to be had here: {PINNED.package} {PINNED.version}",
-            where=f"neither apt nor {PACKAGE_URL} has it",
+            where=f"apt does not have it, nor have the mirrors that apt knows, as {POOL_PATH}",
             todo=f"give its archive (SHA-256 {PINNED.sha256}), or another version's",
             missing=True,
         )
@@ -123,20 +123,35 @@ def _download_by_apt(work: Path) -> Path | None:
 
 
 def _download_from_pool(work: Path) -> Path | None:
+    """Bring it from the pool of a mirror that apt knows: other releases' packages stand there, too."""
+    package = work / f"{PINNED.package}.deb"
+    return package if any(_fetched(f"{mirror}{POOL_PATH}", package) for mirror in _mirrors()) else None
+
+
+def _mirrors() -> list[str]:
+    """Return the addresses, each with its / at the end, that apt takes packages from."""
+    try:
+        asked = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
+        said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return []  # this system has no apt-get
+    return sorted({f"{line.rstrip('/')}/" for line in said.splitlines() if line})
+
+
+def _fetched(url: str, package: Path) -> bool:
     from http.client import HTTPException
     from urllib.request import urlopen
 
-    package = work / f"{PINNED.package}.deb"
     try:
         with (
-            urlopen(PACKAGE_URL, timeout=_TIMEOUT_S) as answer,
+            urlopen(url, timeout=_TIMEOUT_S) as answer,  # noqa: S310  what apt is told to use; the sum tells what came
             replacing(package) as new,
             new.open("wb") as file,
         ):
             shutil.copyfileobj(answer, file)
-    except (OSError, HTTPException):
-        return None
-    return package
+    except (OSError, HTTPException, ValueError):
+        return False
+    return True
 
 
 def _from_package(package: Path, work: Path) -> Path:
