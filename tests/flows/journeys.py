@@ -15,7 +15,7 @@ from flows.places import target
 from flows.questions import Question as AskedQuestion
 from flows.round import AnyQuestion, Asked, Patience, Round, _seen
 from flows.rows import Row
-from flows.scene import CLUSTER, DAEMON_PORT, POD_PORT
+from flows.scene import CLUSTER, DAEMON_PORT
 from flows.table import ROWS
 
 from labkit.guest.clock import Clock
@@ -68,11 +68,14 @@ class JourneyScene(Scene):
 
     def _words(self, asked: Asked) -> list[str]:
         one_by_one = [Asked(asked.row, (question,)) for question in asked.questions]
-        return [word for _, word in Round(self.responders, one_by_one, self.patience).outcomes()]
+        words = [word for _, word in Round(self.responders, one_by_one, self.patience).outcomes()]
+        return [
+            "drop" if word == "forbidden" else word for word in words
+        ]  # what its process is told is no step
 
     def _wire(self, row: Row, question: AnyQuestion) -> tuple[str, str]:
         if isinstance(question, StrayPacket):
-            return f"{question.own}:{question.port}", f"{question.peer}:{POD_PORT}"
+            return f"{question.own}:{question.port}", "{}:{}".format(*question.peer)
         if isinstance(question, AskedQuestion):
             address, port = question.socket.getsockname()[:2]
             return f"{address}:{port}", "{}:{}".format(*target(row))
@@ -109,8 +112,10 @@ class JourneyScene(Scene):
     def _word(self, row: Row, question: AnyQuestion, journey: Journey) -> str:
         """Return the table's word for what the journey says came of the question."""
         outcome = journey.outcome
-        if outcome.error in {"refused", "reset"}:
-            kinds = {packet.what for packet in journey.packets if packet.direction == "reply"}
+        kinds = {packet.what for packet in journey.packets if packet.direction == "reply"}
+        # A stray packet's asker has no socket that could have an error: it sees the RST itself.
+        is_reset = isinstance(question, StrayPacket) and "RST" in kinds
+        if outcome.error in {"refused", "reset"} or is_reset:
             return "reject" if "ICMP port unreachable" in kinds else "reset" if "RST" in kinds else str(kinds)
         name = outcome.answered_by or outcome.reached
         if name is None or (outcome.answered_by is None and row.protocol != "UDP"):
