@@ -8,7 +8,11 @@ from submissions import CHECK, POINTS, CourseRoot, error_name, points, stdout, t
 
 from labkit.guest.wall import landlock_version
 
-pytestmark = pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
+# They take minutes: make test-course.
+pytestmark = [
+    pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock"),
+    pytest.mark.slow,
+]
 
 WRONG = "found = ['nobody', 'nowhere']"
 
