@@ -116,7 +116,7 @@ attempts: setup
 	    $(BIN)/python -m pytest --timeout=0 --basetemp=/run/lab-tests tests/course/test_attempts.py
 
 test-course: attempts
-	$(BIN)/python -m pytest --timeout=1200 tests/unit/test_grade_*.py tests/unit/test_course_*.py tests/course tests/notebooks
+	$(BIN)/python -m pytest --timeout=1200 tests/unit/test_grade_*.py tests/unit/test_course_*.py tests/course tests/notebooks tests/session/test_hostile.py
 	$(BIN)/labkit course check
 
 COURSE ?= /tmp/labkit-crowd
