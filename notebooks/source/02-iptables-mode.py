@@ -15,8 +15,8 @@
 #
 # **Time:** 45 to 60 minutes. **You need:** lesson 00. **Choose the kernel "Lab"** (top right).
 #
-# iptables was made for firewalls: a list of rules, tried one after the other until one fits. kube-proxy's oldest mode that is still
-# the default turns such lists into a load balancer. No program sits in the middle of your connections: the kernel reads the rules
+# iptables was made for firewalls: a list of rules, tried one after the other until one fits. kube-proxy's oldest mode that is
+# still in use turns such lists into a load balancer. No program sits in the middle of your connections: the kernel reads the rules
 # once, for the first packet, and does the rest by memory.
 #
 # When you are done you can

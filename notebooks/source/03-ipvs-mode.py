@@ -15,7 +15,7 @@
 #
 # **Time:** 40 to 50 minutes. **You need:** lessons 00 and 02. **Choose the kernel "Lab"** (top right).
 #
-# IPVS has been in Linux since the nineties: a load balancer inside the kernel, made for web farms. kube-proxy's IPVS mode puts every
+# IPVS dates from the nineties: a load balancer inside the kernel, made for web farms. kube-proxy's IPVS mode puts every
 # Service into it. One would think that this ends iptables on the node. It does not, and the reasons tell you how both really work.
 #
 # When you are done you can

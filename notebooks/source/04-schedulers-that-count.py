@@ -95,7 +95,7 @@ lab.measure("web", connections=40, concurrency=4).answers
 #
 # > active x 256 + inactive
 #
-# and takes the smallest. `wlc` divides that by the weight. With pods that are alike, and quick answers, this gives nearly equal shares.
+# (roughly; some versions count an active connection as 257) and takes the smallest. `wlc` divides that by the weight. With pods that are alike, and quick answers, this gives nearly equal shares.
 # It gets interesting when they are not alike.
 #
 # ## Pods that are not alike

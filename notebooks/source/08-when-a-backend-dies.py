@@ -123,7 +123,7 @@ gone = (Event(5.5, "names-1", "unreachable"), Event(25.5, "names-1", "removed"))
 run_outage(Outage.of("stale-udp", mode="iptables", events=gone, plan=CallPlan(calls=40, retries=0)))
 
 # %% [markdown]
-# If the client's port was with `names-1` (it is, or it is not, by chance; change `seed` to see the other case), nothing helps until the
+# If the client's port was with `names-1` (it is, or it is not, by chance: run the cell again until you have seen both), nothing helps until the
 # endpoint is removed: then kube-proxy deletes the entry in connection tracking, by hand as it were, and the next question finds the
 # living pod. Forgetting this step was one of kube-proxy's classic bugs.
 #

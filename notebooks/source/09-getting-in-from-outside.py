@@ -63,8 +63,7 @@ show_topology(lab)
 # ip netns exec node-2 iptables-legacy-save -t filter | grep 'default/local'
 
 # %% [markdown]
-# A drop, not a reject, on purpose: a balancer that retries elsewhere is better served by silence than by a refusal that it would
-# pass on to its customer.
+# A drop, not a reject: a caller who hears nothing tries again a moment later, and by then the balancer may have found another node.
 #
 # ## How does a load balancer know which node to use?
 #
