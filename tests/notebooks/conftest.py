@@ -51,6 +51,13 @@ class JupyterLab(NamedTuple):
 def jupyterlab(jupyter_data, tmp_path_factory):
     """JupyterLab in a folder of its own, with a browser."""
     folder = tmp_path_factory.mktemp("jupyterlab")
-    environment = jupyter_environment(folder, JUPYTER_PATH=str(jupyter_data))
+    settings = folder / "settings"
+    # Cells out of sight would not be in the page.
+    tracker = settings / "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+    tracker.parent.mkdir(parents=True)
+    tracker.write_text('{"windowingMode": "none"}')
+    environment = jupyter_environment(
+        folder, JUPYTER_PATH=str(jupyter_data), JUPYTERLAB_SETTINGS_DIR=str(settings)
+    )
     with serve(folder, environment) as address, open_browser(tmp_path_factory.mktemp("profile")) as browser:
         yield JupyterLab(address, folder, browser)

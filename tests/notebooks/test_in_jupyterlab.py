@@ -1,19 +1,24 @@
 """The first lesson by hand: JupyterLab in a browser, the kernel "Lab", every cell run, the control used."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from browser import wait_until
 
-LESSON = Path(__file__).parents[2] / "notebooks/00-the-lab.ipynb"
+from labkit.course.lesson import notebook_text, plan_notebook
+
+LESSON = Path(__file__).parents[2] / "notebooks/source/00-the-lab.py"
 
 
 @pytest.fixture(scope="module")
 def lesson(jupyterlab):
-    """The browser with the first lesson open in JupyterLab and all its cells run."""
-    shutil.copy(LESSON, jupyterlab.folder)
-    browser = jupyterlab.open(LESSON.name, "Lab")
+    """The browser with the first lesson open in JupyterLab and all its cells run, the exercise solved.
+
+    In the learners' own version Run All stops at the first exercise that waits for an answer.
+    """
+    notebook = jupyterlab.folder / f"{LESSON.stem}.ipynb"
+    notebook.write_text(notebook_text(plan_notebook(LESSON)), encoding="utf-8")
+    browser = jupyterlab.open(notebook.name, "Lab")
     yield browser
     browser.save_screenshot(str(jupyterlab.folder / "lesson.png"))  # to be looked at
 
