@@ -7,6 +7,7 @@ INTERRUPT_GRACE_S = 5.0  # from an interrupt to the end of the cell; then its gu
 ANSWER_LIMIT_S = 20.0
 MARKING_LIMIT_S = 120.0
 START_LIMIT_S = 60.0
+LEAVING_LIMIT_S = 20.0  # from a signal, or Jupyter's end, to the end of everything
 NOTEBOOK_LIMIT_S = 1800.0
 MOST_RESTARTS = 5
 SETTLING_S = 2.0  # how long a fresh guest is watched once the cells ran again: one of them may end it late

@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import select
 import shutil
 import signal
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -21,9 +23,10 @@ from labkit.errors import LabError
 from labkit.grade.desk import read_sitting
 from labkit.guest.places import choose_memory_directory, name_private_directory, sweep_dead_directories
 from labkit.guest.wall import WALL_VARIABLE, landlock_missing, landlock_version
-from labkit.session.bounds import CELL_LIMIT_S, MOST_JOB_MEMORY_MB
+from labkit.session.bounds import CELL_LIMIT_S, LEAVING_LIMIT_S, MOST_JOB_MEMORY_MB
 from labkit.session.enclosed import choose_guest
 from labkit.session.front import Front
+from labkit.session.launcher import PARENT_VARIABLE
 from labkit.session.learner import LearnerKernel
 from labkit.session.notebook import Notebook
 from labkit.session.readable import plan_wall
@@ -60,6 +63,7 @@ def _serve(connection_file: Path, cell_limit_s: float, *, confined: bool) -> int
         raise landlock_missing()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    _leave_with_parent()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Jupyter interrupts by message; a terminal means its own job
@@ -118,8 +122,29 @@ def _plan_walls(
 
 
 def _leave(number: int, _frame: object) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, LEAVING_LIMIT_S)  # guests end with this process, however it ends
     raise SystemExit(128 + number)
+
+
+def _leave_with_parent() -> None:
+    """End as SIGTERM ends this process when Jupyter, which started it, is gone: nobody reads the outputs."""
+    parent = int(os.environ.get(PARENT_VARIABLE, "0"))
+    if parent <= 1:
+        return
+    try:
+        descriptor = os.pidfd_open(parent)
+    except ProcessLookupError:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+
+    def watch() -> None:
+        select.select([descriptor], [], [])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 if __name__ == "__main__":
