@@ -4,13 +4,14 @@ from __future__ import annotations
 
 CELL_LIMIT_S = 60.0  # a lesson's cells take less than 10 s
 INTERRUPT_GRACE_S = 5.0  # from an interrupt to the end of the cell; then its guest is ended
+OUTPUT_LIMIT_S = 10.0  # from a cell's reply to the end of its output
 ANSWER_LIMIT_S = 20.0
 MARKING_LIMIT_S = 120.0
 START_LIMIT_S = 60.0
 LEAVING_LIMIT_S = 20.0  # from a signal, or Jupyter's end, to the end of everything
 NOTEBOOK_LIMIT_S = 1800.0
-MOST_RESTARTS = 5
-SETTLING_S = 2.0  # how long a fresh guest is watched once the cells ran again: one of them may end it late
+MOST_RECOVERIES = 5
+SETTLING_S = 2.0  # how long a fresh guest is watched once cells ran again: one of them may end it late
 
 MOST_PROCESSES = 512  # of the notebook in its guest, threads counted
 MOST_DISK_MB = 64  # of files that it writes: they stay in the guest's memory

@@ -87,14 +87,24 @@ class LearnerKernel:
         return str(message["header"]["msg_id"])
 
     def received(self, socket: zmq.Socket[bytes]) -> Iterator[dict[str, Any]]:
-        """Yield the messages that have come; what is no message is dropped."""
-        while socket.poll(0):
+        """Yield the messages that have come, of a flood some; what is no message is dropped."""
+        for _ in range(MOST_WAITING_MESSAGES):
+            if not socket.poll(0):
+                return
             frames = socket.recv_multipart()
             with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
                 _, rest = self.session.feed_identities(frames)
                 message = self.session.deserialize(rest)
                 if _is_message(message):
                     yield message
+
+    def listen_anew(self) -> None:
+        """Connect to its output again; what was under way is lost. Raises GuestError when nothing comes."""
+        self.poller.unregister(self.iopub)
+        self.iopub.close(linger=0)
+        self.iopub = self._manager.connect_iopub()
+        self.poller.register(self.iopub, zmq.POLLIN)
+        self.await_ready()
 
     def last_words(self) -> str:
         """Return why it ended, in words."""

@@ -17,7 +17,7 @@ from labkit.errors import GuestError
 from labkit.grade.desk import ANSWER, answer_expression, find_tested, read_answer
 from labkit.session import bounds
 from labkit.session.marks import Output, error_output, mark_answer
-from labkit.session.passing import pass_on, pass_reply, written_size
+from labkit.session.passing import pass_on, pass_reply, say_left_out, written_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,11 +45,11 @@ class Notebook:
         self._kernel: LearnerKernel | None = None
         self._sent: dict[str, Request] = {}  # by the id under which the learner's kernel knows it
         self._replies: dict[str, Mapping[str, Any]] = {}
+        self._ended: set[str] = set()  # requests whose output is whole
         self._info: Mapping[str, Any] = {}
         self._ran: list[str] = []
         self._count = 0
-        self._restarts = 0
-        self._was_ended = False
+        self._recoveries = 0
         self._interrupted_at = 0.0
         self._ends = time.monotonic() + bounds.NOTEBOOK_LIMIT_S
         self._given_up = ""
@@ -70,7 +70,7 @@ class Notebook:
                 if self._front.waiting:
                     self._answer(self._front.waiting.popleft())
                 elif self._kernel is not None and self._is_dead():
-                    self._recover(blamed=True)  # it died while nothing ran: of what the last cell left behind
+                    self._recover()  # it died while nothing ran: of what one of the cells left behind
                 else:
                     self._turn()
         finally:
@@ -111,12 +111,11 @@ class Notebook:
         ran = len(self._ran)
         error = self._try(request)
         if error is not None:
-            self._recover(blamed=self._was_ended and error.name == _ENDED)
+            self._recover()
         if error is not None and self._kernel is not None and len(self._ran) < ran:
             error = self._try(request)
             if error is not None:
                 self._recover()
-        self._was_ended = error is not None and error.name == _ENDED
         if error is not None:
             self._finish(request, error)
         elif not silent:
@@ -133,11 +132,27 @@ class Notebook:
         self._sent[sent] = request
         why = self._await_reply(sent, self._cell_limit_s)
         if why is None:
+            self._await_end_of_output(kernel, request, sent)
             content = pass_reply(self._replies.pop(sent)["content"], self._count)
             self._front.reply(request, "execute_reply", content)
             return None
         del self._sent[sent]
         return error_output(_LATE if kernel.is_alive else _ENDED, why)
+
+    def _await_end_of_output(self, kernel: LearnerKernel, request: Request, sent: str) -> None:
+        """Wait for the idle state behind a cell's last output; say so where that was lost, and listen anew.
+
+        It is lost with a message that is larger than any may be: its connection ends.
+        """
+        if self._wait(lambda: sent in self._ended, bounds.OUTPUT_LIMIT_S):
+            self._ended.discard(sent)
+        elif not self._is_over:
+            say_left_out(self._front, request)
+            self._publish_status(request, "idle")
+            try:
+                kernel.listen_anew()
+            except GuestError:
+                self._recover()
 
     def _mark(self, exercise: str) -> Output:
         answer = self._ask(exercise) if not self._given_up else None
@@ -146,17 +161,28 @@ class Notebook:
         return mark_answer(exercise, self._key, answer, self._wait)
 
     def _ask(self, exercise: str) -> str | None:
-        """Return the answer that the learner's kernel gives, None where it gives none in time."""
-        kernel = self._kernel
-        if kernel is None:
-            return None
+        """Return the answer that the learner's kernel gives, None where it gives none in time.
+
+        A guest that ends meanwhile ends of what a cell left behind: that costs the cell, not the answer.
+        """
+        for _ in range(2):
+            kernel = self._kernel
+            if kernel is None:
+                return None
+            sent = self._send_question(kernel, exercise)
+            if self._await_reply(sent, bounds.ANSWER_LIMIT_S) is None:
+                return read_answer(self._replies.pop(sent)["content"])
+            was_late = kernel.is_alive
+            self._recover()
+            if was_late:
+                return None
+        return None
+
+    @staticmethod
+    def _send_question(kernel: LearnerKernel, exercise: str) -> str:
         content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
         content["user_expressions"] = {ANSWER: answer_expression(exercise)}
-        sent = kernel.send("execute_request", content)
-        if self._await_reply(sent, bounds.ANSWER_LIMIT_S) is not None:
-            self._recover()
-            return None
-        return read_answer(self._replies.pop(sent)["content"])
+        return kernel.send("execute_request", content)
 
     def _await_reply(self, sent: str, limit_s: float) -> str | None:
         """Wait for the reply to `sent`; return why it will not come, None when it is in `_replies`."""
@@ -177,26 +203,31 @@ class Notebook:
                 return "the kernel was shut down"
         return None
 
-    def _recover(self, *, blamed: bool = False) -> None:
+    def _recover(self) -> None:
         """Start a fresh guest and run the cells again that ran before, without those that end it again.
 
-        `blamed`: without the last of them in any case.
+        Where the guest does not outlive them, another one is watched after each cell: what a cell leaves
+        behind may end it only when later ones, which are innocent, run.
         """
-        guilty = len(self._ran) - 1 if blamed and self._ran else None
+        self._recoveries += 1
+        if self._recoveries > bounds.MOST_RECOVERIES:
+            self._give_up(f"its cells ended {self._recoveries} guests; no more are started")
+            return
+        watched_s = 0.0
         while not self._is_over and not self._given_up:
-            if guilty is not None:
-                del self._ran[guilty]
-            self._restarts += 1
-            if self._restarts > bounds.MOST_RESTARTS:
-                self._give_up(f"its cells ended {self._restarts} guests; no more are started")
-                return
             self._boot()
-            guilty = self._find_guilty()
+            guilty = self._find_guilty(watched_s)
             if guilty is None:
                 return
+            if watched_s:
+                del self._ran[guilty]
+            watched_s = bounds.SETTLING_S
 
-    def _find_guilty(self) -> int | None:
-        """Run the cells again; return the place of the one that ends the guest, None when it lives on."""
+    def _find_guilty(self, watched_s: float) -> int | None:
+        """Run the cells again, each watched so long; return the place of the one that ends the guest.
+
+        None when it lives on once all have run and it has been watched for a while.
+        """
         for place, source in enumerate(self._ran):
             if self._kernel is None:
                 return None
@@ -204,6 +235,8 @@ class Notebook:
             if self._await_reply(sent, self._cell_limit_s) is not None:
                 return place
             del self._replies[sent]
+            if watched_s and self._wait(self._is_dead, watched_s):
+                return place
         died = bool(self._ran) and self._wait(self._is_dead, bounds.SETTLING_S)
         return len(self._ran) - 1 if died else None
 
@@ -264,9 +297,15 @@ class Notebook:
 
     def _take(self, kernel: LearnerKernel) -> None:
         for message in kernel.received(kernel.iopub):
-            request = self._sent.get(message["parent_header"].get("msg_id"))
+            sent = str(message["parent_header"].get("msg_id"))
+            request = self._sent.get(sent)
             if request is not None:
                 pass_on(self._front, request, message)
+                if (
+                    message["header"]["msg_type"] == "status"
+                    and message["content"].get("execution_state") == "idle"
+                ):
+                    self._ended.add(sent)
         for message in kernel.received(kernel.shell):
             sent = str(message["parent_header"].get("msg_id"))
             request = self._sent.get(sent)

@@ -39,9 +39,17 @@ def pass_on(front: Front, request: Request, message: Mapping[str, Any]) -> None:
         request.output_bytes += size
         front.output_bytes += size
         if request.output_bytes > MOST_CELL_OUTPUT_BYTES or front.output_bytes > MOST_OUTPUT_BYTES:
-            _say_once(front, request)
+            say_left_out(front, request)
             return
     front.publish(request, type_, content, metadata, buffers)
+
+
+def say_left_out(front: Front, request: Request) -> None:
+    """Say, once for a request, that not all of its output is shown."""
+    if not request.is_cut:
+        request.is_cut = True
+        text = f"\n[labkit: more output than {MOST_CELL_OUTPUT_BYTES // _MB} MB is left out]\n"
+        front.publish(request, "stream", {"name": "stdout", "text": text})
 
 
 def pass_reply(content: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -66,13 +74,6 @@ def is_well_formed(type_: object, content: Mapping[str, Any]) -> bool:
     """Return whether this is a message of iopub that a cell's outputs are made of, with all its fields."""
     rule = _RULES.get(type_) if isinstance(type_, str) else None
     return rule is not None and rule(content)
-
-
-def _say_once(front: Front, request: Request) -> None:
-    if not request.is_cut:
-        request.is_cut = True
-        text = f"\n[labkit: more output than {MOST_CELL_OUTPUT_BYTES // _MB} MB is left out]\n"
-        front.publish(request, "stream", {"name": "stdout", "text": text})
 
 
 def _writable(value: object) -> str:
