@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labkit.grade.expect import SUSPICION, implausible
+from labkit.grade.expect import FALSE_FAIL, SUSPICION, chance_range, implausible
+from labkit.grade.mark import Finding
 from labkit.traffic.flows import send_flows
 from labkit.traffic.workload import FlowPlan, Workload
 
@@ -77,6 +78,27 @@ def make_shared_calls(lab: Lab, caller: str, target: Target, pods: Sequence[str]
         if calls.answered < calls.total or not implausible(calls.answers, shares, SUSPICION):
             return calls
     return calls
+
+
+def find_even_shares(calls: Calls, pods: Sequence[str], points: float, todo: str) -> Finding:
+    """Return whether each pod answered as many calls as chance explains; `todo` is the hint where not.
+
+    What nobody answered lacks at some pod: an exercise counts that in a finding of its own, so here it only
+    matters who had too much. Right answers fail by FALSE_FAIL at most, all pods together.
+    """
+    fair = chance_range(calls.total, 1 / len(pods), FALSE_FAIL / len(pods))
+    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
+    least = fair.low if calls.answered == calls.total else 0
+    lacking = f", nobody {calls.total - calls.answered}" if calls.answered < calls.total else ""
+    is_fair = calls.answered > 0 and all(least <= count <= fair.high for count in counts.values())
+    return Finding(
+        "evenly shared",
+        points if is_fair else 0.0,
+        points,
+        f"{fair} of {calls.total} calls at each of {len(pods)} pods: as even as chance is",
+        ", ".join(f"{pod.partition('/')[2]} {count}" for pod, count in counts.items()) + lacking,
+        "" if is_fair else todo,
+    )
 
 
 def _is_rewritten(outcome: FlowOutcome) -> bool:

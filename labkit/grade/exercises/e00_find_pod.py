@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Variable
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.spec.cluster import read_manifests
@@ -17,32 +18,12 @@ if TYPE_CHECKING:
     from labkit.grade.exercise import Given
 
 NAME = "00-find-pod"
-MANIFEST = """\
-apiVersion: v1
-kind: Node
-metadata: {{name: node-1}}
----
-apiVersion: v1
-kind: Node
-metadata: {{name: node-2}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {app}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {app}}}}}
-  template:
-    metadata: {{labels: {{app: {app}}}}}
-    spec:
-      containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
-"""
 
 
 def plan_draw(random: Random) -> Given:
     """Return a cluster of three to six pods, and the address of one of them."""
-    app = random.choice(["web", "shop", "news", "mail", "maps"])
-    manifest = MANIFEST.format(app=app, replicas=random.randint(3, 6))
+    app = random.choice(clusters.APPS)
+    manifest = clusters.joined(clusters.nodes(2), clusters.deployment(app, random.randint(3, 6)))
     pod = random.choice(read_manifests([Text(NAME, manifest)]).pods)
     return {"manifest": manifest, "address": pod.address}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.grade.calls import make_calls
+from labkit.grade.calls import find_even_shares, make_calls
 from labkit.grade.exercise import Exercise, NodeTables
-from labkit.grade.expect import FALSE_FAIL, chance_range
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.grade.replay import replay_tables
 from labkit.lab import Lab
@@ -25,35 +25,12 @@ NAME = "01-node-port"
 NODE = "node-1"
 CALLS = 200
 
-MANIFEST = """\
-apiVersion: v1
-kind: Node
-metadata: {{name: node-1}}
----
-apiVersion: v1
-kind: Node
-metadata: {{name: node-2}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {app}}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: {app}}}}}
-  template:
-    metadata: {{labels: {{app: {app}}}}}
-    spec:
-      containers:
-        - name: server
-          ports: [{{name: http, containerPort: {pod_port}}}]
-"""
-
 
 def plan_draw(random: Random) -> Given:
     """Return a cluster of two pods, one on each node, and the node port that shall lead to them."""
     pod_port = random.randrange(8000, 9000)
-    app = random.choice(["web", "shop", "news", "mail", "maps"])
-    manifest = MANIFEST.format(app=app, pod_port=pod_port)
+    app = random.choice(clusters.APPS)
+    manifest = clusters.joined(clusters.nodes(2), clusters.deployment(app, 2, pod_port))
     cluster = read_manifests([Text(NAME, manifest)])
     return {
         "manifest": manifest,
@@ -74,7 +51,7 @@ def judge(given: Given, tables: Any) -> Iterator[Finding]:
         pods = [pod.key for pod in lab.cluster.pods]
     yield _answered("outside", outside, 1.5, "masquerade what `conntrack -L` shows as rewritten")
     yield _answered("client", inside, 1.0, "the last of the rules must take all that is left")
-    yield _shared(outside, pods)
+    yield find_even_shares(outside, pods, 1.5, "the first rule takes half, the second all that it left")
 
 
 def _answered(caller: str, calls: Calls, most: float, todo: str) -> Finding:
@@ -87,20 +64,6 @@ def _answered(caller: str, calls: Calls, most: float, todo: str) -> Finding:
         expected,
         str(calls),
         "" if is_whole else todo,
-    )
-
-
-def _shared(calls: Calls, pods: list[str]) -> Finding:
-    fair = chance_range(calls.total, 1 / len(pods), FALSE_FAIL / len(pods))
-    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
-    is_fair = all(count in fair for count in counts.values())
-    return Finding(
-        "evenly shared",
-        1.5 if is_fair else 0.0,
-        1.5,
-        f"{fair} of {calls.total} calls at each pod",
-        ", ".join(f"{pod.partition('/')[2]} {count}" for pod, count in counts.items()),
-        "" if is_fair else "the first rule takes half, the second all that it left",
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.grade.calls import make_calls, make_shared_calls
+from labkit.grade.calls import find_even_shares, make_calls, make_shared_calls
 from labkit.grade.exercise import Exercise, NodeTables
-from labkit.grade.expect import FALSE_FAIL, chance_range
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.grade.replay import replay_tables
 from labkit.lab import Lab
@@ -30,35 +30,12 @@ NAME = "02-by-hand"
 NODE = "node-1"
 FEW_CALLS = 70  # that one pod of five is not chosen once in so many has a chance of 0.8 ** 70, 2e-7
 
-MANIFEST = """\
-apiVersion: v1
-kind: Node
-metadata: {{name: node-1}}
----
-apiVersion: v1
-kind: Node
-metadata: {{name: node-2}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {app}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {app}}}}}
-  template:
-    metadata: {{labels: {{app: {app}}}}}
-    spec:
-      containers:
-        - name: server
-          ports: [{{name: http, containerPort: {pod_port}}}]
-"""
-
 
 def plan_draw(random: Random) -> Given:
     """Return a cluster of three to five pods, and the address and port of the Service that it shall have."""
     pod_port = random.randrange(8000, 9000)
-    app = random.choice(["web", "shop", "news", "mail", "maps"])
-    manifest = MANIFEST.format(app=app, replicas=random.randint(3, 5), pod_port=pod_port)
+    app = random.choice(clusters.APPS)
+    manifest = clusters.joined(clusters.nodes(2), clusters.deployment(app, random.randint(3, 5), pod_port))
     cluster = read_manifests([Text(NAME, manifest)])
     return {
         "manifest": manifest,
@@ -76,7 +53,8 @@ def judge(given: Given, tables: Any) -> Iterator[Finding]:
         pods = [pod.key for pod in lab.cluster.pods]
         calls = make_shared_calls(lab, "client", target, pods)
         yield _answered(calls)
-        yield _shared(calls, pods)
+        todo = "of n pods the first rule takes 1/n, the next 1/(n-1) of what is left"
+        yield find_even_shares(calls, pods, 1.0, todo)
         yield _seen(calls)
         yield _reaches_itself(lab, target)
         yield _from_node(lab, target)
@@ -92,22 +70,6 @@ def _answered(calls: Calls) -> Finding:
         f"{calls.total} of {calls.total} calls from the client answered",
         str(calls),
         todo if lacking else "",
-    )
-
-
-def _shared(calls: Calls, pods: list[str]) -> Finding:
-    fair = chance_range(calls.total, 1 / len(pods), FALSE_FAIL / len(pods))
-    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
-    # What was not answered lacks at some pod, and is counted above.
-    least = fair.low if calls.answered == calls.total else 0
-    is_fair = calls.answered > 0 and all(least <= count <= fair.high for count in counts.values())
-    return Finding(
-        "evenly shared",
-        1.0 if is_fair else 0.0,
-        1.0,
-        f"{fair} of {calls.total} calls at each of {len(pods)} pods: as even as chance is",
-        ", ".join(f"{pod.partition('/')[2]} {count}" for pod, count in counts.items()),
-        "" if is_fair else "of n pods the first rule takes 1/n, the next 1/(n-1) of what is left",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Variable
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.proxy.ipvs import DEVICE
@@ -19,39 +20,6 @@ if TYPE_CHECKING:
 
 NAME = "03-read-node"
 NODE = "node-1"
-APPS = ("web", "shop", "news", "mail", "maps")
-
-_NODES = """\
-apiVersion: v1
-kind: Node
-metadata: {name: node-1}
----
-apiVersion: v1
-kind: Node
-metadata: {name: node-2}
-"""
-_APP = """\
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      containers: [{{name: server, ports: [{{name: http, containerPort: {pod_port}}}]}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  type: {kind}
-  clusterIP: {cluster_ip}
-  selector: {{app: {name}}}
-  ports: [{{name: http, port: {port}, targetPort: http}}]
-"""
 
 
 def plan_draw(random: Random) -> Given:
@@ -66,11 +34,18 @@ def plan_draw(random: Random) -> Given:
             "pod_port": random.randrange(8000, 9000),
             "port": random.choice([80, 443, 3000, 5432, 6379]),
         }
-        for name, last in zip(random.sample(APPS, 3), lasts, strict=True)
+        for name, last in zip(random.sample(clusters.APPS, 3), lasts, strict=True)
     ]
     asked = random.choice(apps)
-    manifest = _NODES + "".join(_APP.format(**app) for app in apps)
+    manifest = clusters.joined(clusters.nodes(2), *(document for app in apps for document in _documents(app)))
     return {"manifest": manifest, "cluster_ip": asked["cluster_ip"], "port": asked["port"]}
+
+
+def _documents(app: Given) -> tuple[str, str]:
+    return (
+        clusters.deployment(app["name"], app["replicas"], app["pod_port"]),
+        clusters.service(app["name"], type=app["kind"], port=app["port"], clusterIP=app["cluster_ip"]),
+    )
 
 
 def judge(given: Given, found: Any) -> Iterator[Finding]:

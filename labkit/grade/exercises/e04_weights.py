@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Function
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.spec.documents import Text
@@ -28,27 +29,6 @@ MOST_OFF = 0.15  # of a pod's share; whole weights up to 10 reach that for every
 MOST_SLOWER = 1.5
 SERVICE_MS = (2, 4, 5, 10, 20, 40)
 
-_POD = """\
----
-apiVersion: v1
-kind: Pod
-metadata:
-  name: {name}
-  labels: {{app: web}}
-  annotations: {{labkit.dev/service-ms: "{service_ms}"}}
-spec:
-  containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
-"""
-_SERVICE = """\
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  clusterIP: 10.96.0.10
-  selector: {app: web}
-  ports: [{name: http, port: 80, targetPort: http}]
-"""
-
 
 def plan_draw(random: Random) -> Given:
     """Return three or four pods of at least two strengths, by name and as a manifest."""
@@ -56,8 +36,11 @@ def plan_draw(random: Random) -> Given:
     times += [random.choice(times)]
     random.shuffle(times)
     service_ms = {f"web-{number}": time for number, time in enumerate(times, 1)}
-    pods = (_POD.format(name=name, service_ms=time) for name, time in service_ms.items())
-    return {"service_ms": service_ms, "manifest": _SERVICE + "".join(pods)}
+    pods = (clusters.pod(name, "web", service_ms=time) for name, time in service_ms.items())
+    return {
+        "service_ms": service_ms,
+        "manifest": clusters.joined(clusters.service("web", clusterIP="10.96.0.10"), *pods),
+    }
 
 
 def judge(given: Given, weights: Any) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Function
+from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.spec.cluster import read_manifests
@@ -20,31 +21,12 @@ NAME = "05-source-hash"
 CLIENTS = 48
 MOST = 4.0
 
-_NODE = "apiVersion: v1\nkind: Node\nmetadata: {name: node-1}\n"
-_POD = """\
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}, labels: {{app: web}}}}
-spec:
-  containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
-"""
-_SERVICE = """\
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  clusterIP: 10.96.0.10
-  selector: {app: web}
-  ports: [{name: http, port: 80, targetPort: http}]
-"""
-
 
 def plan_draw(random: Random) -> Given:
     """Return three to seven pods, as IPVS lists them (the last added first), and clients to choose for."""
     names = random.sample([f"web-{letter}" for letter in "abcdefghij"], random.randint(3, 7))
-    manifest = _NODE + "".join(_POD.format(name=name) for name in sorted(names)) + _SERVICE
+    documents = [clusters.pod(name, "web") for name in sorted(names)]
+    manifest = clusters.joined(clusters.nodes(1), *documents, clusters.service("web", clusterIP="10.96.0.10"))
     pods = read_manifests([Text(NAME, manifest)]).pods
     listed = sorted(pods, key=lambda pod: tuple(map(int, pod.address.split("."))), reverse=True)
     first = random.randrange(128, 192 - CLIENTS)

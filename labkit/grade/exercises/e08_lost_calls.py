@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Variable
+from labkit.grade.exercises import clusters
 from labkit.grade.expect import chance_range
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
@@ -21,31 +22,6 @@ CALLS = 420  # so many that two to seven pods each get the same number of turns
 MOST = 4.0
 NAMES = {"rr": "turns", "iptables": "dice"}
 CLOSE = 0.005  # the share as a number, whatever it was measured at
-
-_MANIFEST = """\
-apiVersion: v1
-kind: Node
-metadata: {{name: node-1}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: {pods}
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec:
-  clusterIP: 10.96.0.10
-  selector: {{app: web}}
-  ports: [{{name: http, port: 80, targetPort: http}}]
-"""
 
 
 def plan_draw(random: Random) -> Given:
@@ -88,7 +64,9 @@ def _compare(situation: Given, said: Any) -> Finding:
 
 def _lost_calls(algorithm: str, pods: int, retries: int) -> int:
     mode = "ipvs" if algorithm == "rr" else algorithm
-    with Lab.open(Text(NAME, _MANIFEST.format(pods=pods)), mode=mode) as lab:
+    service = clusters.service("web", clusterIP="10.96.0.10")
+    manifest = clusters.joined(clusters.nodes(1), clusters.deployment("web", pods), service)
+    with Lab.open(Text(NAME, manifest), mode=mode) as lab:
         lab.kill("web-1")
         return lab.call("web", calls=CALLS, every_s=0.0, retries=retries).failed
 

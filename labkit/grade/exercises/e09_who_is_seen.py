@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.grade.exercise import Exercise, Variable
+from labkit.grade.exercises import clusters
 from labkit.grade.exercises.publishing import call
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.spec.documents import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from random import Random
 
     from labkit.grade.exercise import Given
@@ -23,59 +24,44 @@ OUTSIDE = tuple(
 )
 CALLS = (*OUTSIDE, "pod itself", "client")
 
-_MANIFEST = """\
-apiVersion: v1
-kind: Node
-metadata: {{name: node-1}}
----
-apiVersion: v1
-kind: Node
-metadata: {{name: node-2}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: {app}, labels: {{app: {app}}}}}
-spec:
-  nodeName: {node}
-  containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {app}-cluster}}
-spec:
-  type: NodePort
-  externalTrafficPolicy: Cluster
-  clusterIP: {cluster_ip}
-  selector: {{app: {app}}}
-  ports: [{{name: http, port: 80, targetPort: http, nodePort: {cluster_port}}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {app}-local}}
-spec:
-  type: NodePort
-  externalTrafficPolicy: Local
-  selector: {{app: {app}}}
-  ports: [{{name: http, port: 80, targetPort: http, nodePort: {local_port}}}]
-"""
-
 
 def plan_draw(random: Random) -> Given:
     """Return a pod on one of two nodes with a Service of each policy, a mode, and the calls to predict."""
-    app = random.choice(["web", "shop", "news", "mail", "maps"])
+    app = random.choice(clusters.APPS)
     cluster_port, local_port = random.sample(range(30000, 32768), 2)
     cluster_ip = f"10.96.{random.randint(1, 254)}.{random.randint(1, 254)}"
     node = random.choice(["node-1", "node-2"])
-    ports = {"cluster_port": cluster_port, "local_port": local_port}
-    manifest = _MANIFEST.format(app=app, node=node, cluster_ip=cluster_ip, **ports)
+    ports = {"cluster": cluster_port, "local": local_port}
     return {
-        "manifest": manifest,
+        "manifest": _manifest(app, node, cluster_ip, ports),
         "mode": random.choice(["iptables", "ipvs", "nftables"]),
         "calls": list(CALLS),
         "_app": app,
         "_cluster_ip": cluster_ip,
-        "_ports": {"cluster": cluster_port, "local": local_port},
+        "_ports": ports,
     }
+
+
+def _manifest(app: str, node: str, cluster_ip: str, node_ports: Mapping[str, int]) -> str:
+    return clusters.joined(
+        clusters.nodes(2),
+        clusters.pod(app, app, node=node),
+        clusters.service(
+            f"{app}-cluster",
+            app=app,
+            type="NodePort",
+            node_port=node_ports["cluster"],
+            externalTrafficPolicy="Cluster",
+            clusterIP=cluster_ip,
+        ),
+        clusters.service(
+            f"{app}-local",
+            app=app,
+            type="NodePort",
+            node_port=node_ports["local"],
+            externalTrafficPolicy="Local",
+        ),
+    )
 
 
 def judge(given: Given, seen: Any) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit.grade.exercises import clusters
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -12,63 +14,6 @@ if TYPE_CHECKING:
 
 INGRESS_PORT = 80
 CALL_TIMEOUT_S = 2
-
-_NODES = """\
-apiVersion: v1
-kind: Node
-metadata: {name: node-1}
----
-apiVersion: v1
-kind: Node
-metadata: {name: node-2}
-"""
-_DEPLOYMENT = """\
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      containers: [{{name: server, ports: [{{name: http, containerPort: 8080}}]}}]
-"""
-_INGRESS = """\
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  type: NodePort
-  selector: {{app: {name}}}
-  ports: [{{name: http, port: 80, targetPort: http}}]
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {{name: {name}}}
-spec:
-  defaultBackend: {{service: {{name: {name}, port: {{name: http}}}}}}
-status:
-  loadBalancer:
-    ingress:
-      - ip: {address}
-"""
-_SERVICE = """\
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  type: LoadBalancer
-  selector: {{app: {name}}}
-  ports: [{{name: http, port: {port}, targetPort: http}}]
-status:
-  loadBalancer:
-    ingress:
-      - ip: {address}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +28,14 @@ class Published:
 
     def manifest(self, app_address: str = "", ip_mode: str = "") -> str:
         """Return the manifest; the Ingress has `app_address` (the Service's own where it is empty)."""
-        mode = f"        ipMode: {ip_mode}\n" if ip_mode else ""
-        return "".join(
-            [
-                _NODES,
-                _DEPLOYMENT.format(name=self.app),
-                _DEPLOYMENT.format(name=self.api),
-                _INGRESS.format(name=self.app, address=app_address or self.address),
-                _SERVICE.format(name=self.api, port=self.api_port, address=self.address) + mode,
-            ]
+        api = clusters.service(self.api, type="LoadBalancer", port=self.api_port)
+        return clusters.joined(
+            clusters.nodes(2),
+            clusters.deployment(self.app, 2),
+            clusters.deployment(self.api, 2),
+            clusters.service(self.app, type="NodePort"),
+            clusters.ingress(self.app) + clusters.published_at(app_address or self.address),
+            api + clusters.published_at(self.address, ip_mode),
         )
 
 
