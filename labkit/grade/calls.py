@@ -80,23 +80,19 @@ def make_shared_calls(lab: Lab, caller: str, target: Target, pods: Sequence[str]
     return calls
 
 
-def find_even_shares(calls: Calls, pods: Sequence[str], points: float, todo: str) -> Finding:
-    """Return whether each pod answered as many calls as chance explains; `todo` is the hint where not.
+def find_even_shares(counts: Mapping[str, int], total: int, points: float, todo: str) -> Finding:
+    """Return whether each of `counts`, by pod, is one that chance gives a pod of `total` calls.
 
-    What nobody answered lacks at some pod: an exercise counts that in a finding of its own, so here it only
-    matters who had too much. Right answers fail by FALSE_FAIL at most, all pods together.
+    Right answers fail by FALSE_FAIL at most, all pods together; `todo` is the hint where they do.
     """
-    fair = chance_range(calls.total, 1 / len(pods), FALSE_FAIL / len(pods))
-    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
-    least = fair.low if calls.answered == calls.total else 0
-    lacking = f", nobody {calls.total - calls.answered}" if calls.answered < calls.total else ""
-    is_fair = calls.answered > 0 and all(least <= count <= fair.high for count in counts.values())
+    fair = chance_range(total, 1 / len(counts), FALSE_FAIL / len(counts))
+    is_fair = all(count in fair for count in counts.values())
     return Finding(
         "evenly shared",
         points if is_fair else 0.0,
         points,
-        f"{fair} of {calls.total} calls at each of {len(pods)} pods: as even as chance is",
-        ", ".join(f"{pod.partition('/')[2]} {count}" for pod, count in counts.items()) + lacking,
+        f"{fair} of {total} calls at each of {len(counts)} pods: as even as chance is",
+        ", ".join(f"{pod} {count}" for pod, count in counts.items()),
         "" if is_fair else todo,
     )
 

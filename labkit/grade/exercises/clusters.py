@@ -78,13 +78,12 @@ def service(
     type: str = "ClusterIP",  # noqa: A002  the field's own name
     port: int = 80,
     node_port: int | None = None,
-    **fields: str,
+    cluster_ip: str = "",
+    external_traffic_policy: str = "",
 ) -> str:
-    """Return a Service for the pods of `app` (of its own name, if empty); `fields` are more of its spec.
-
-    For example `clusterIP="10.96.0.10"` or `externalTrafficPolicy="Local"`.
-    """
-    lines = "".join(f"  {field}: {value}\n" for field, value in fields.items())
+    """Return a Service for the pods of `app` (of its own name, if empty); what is empty is left out."""
+    fields = {"clusterIP": cluster_ip, "externalTrafficPolicy": external_traffic_policy}
+    lines = "".join(f"  {field}: {value}\n" for field, value in fields.items() if value)
     node_port_field = "" if node_port is None else f", nodePort: {node_port}"
     return _SERVICE.format(
         name=name, app=app or name, type=type, port=port, fields=lines, node_port=node_port_field

@@ -48,10 +48,11 @@ def judge(given: Given, tables: Any) -> Iterator[Finding]:
         clients = lab.network.plan.clients
         outside = make_calls(lab, "outside", clients["outside"].addresses, target, CALLS)
         inside = make_calls(lab, "client", clients["client"].addresses, target, CALLS)
-        pods = [pod.key for pod in lab.cluster.pods]
+        counts = {pod.name: outside.answers.get(pod.key, 0) for pod in lab.cluster.pods}
     yield _answered("outside", outside, 1.5, "masquerade what `conntrack -L` shows as rewritten")
     yield _answered("client", inside, 1.0, "the last of the rules must take all that is left")
-    yield find_even_shares(outside, pods, 1.5, "the first rule takes half, the second all that it left")
+    todo = "the first rule takes half, the second all that it left; only answered calls count"
+    yield find_even_shares(counts, outside.total, 1.5, todo)
 
 
 def _answered(caller: str, calls: Calls, most: float, todo: str) -> Finding:

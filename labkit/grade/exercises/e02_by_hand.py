@@ -54,7 +54,7 @@ def judge(given: Given, tables: Any) -> Iterator[Finding]:
         calls = make_shared_calls(lab, "client", target, pods)
         yield _answered(calls)
         todo = "of n pods the first rule takes 1/n, the next 1/(n-1) of what is left"
-        yield find_even_shares(calls, pods, 1.0, todo)
+        yield find_even_shares(_counts(calls, pods), calls.total, 1.0, todo)
         yield _seen(calls)
         yield _reaches_itself(lab, target)
         yield _from_node(lab, target)
@@ -71,6 +71,20 @@ def _answered(calls: Calls) -> Finding:
         str(calls),
         todo if lacking else "",
     )
+
+
+def _counts(calls: Calls, pods: list[str]) -> dict[str, int]:
+    """Return how many calls each pod answered; what nobody did counts for the pod that has the fewest.
+
+    That is what a last rule lets pass that does not take all: it loses points for that, and not twice.
+    """
+    counts = {pod: calls.answers.get(pod, 0) for pod in pods}
+    names = {pod: pod.partition("/")[2] for pod in pods}
+    if calls.answered < calls.total:
+        fewest = min(pods, key=lambda pod: counts[pod])
+        counts[fewest] += calls.total - calls.answered
+        names[fewest] += " or nobody"
+    return {names[pod]: count for pod, count in counts.items()}
 
 
 def _seen(calls: Calls) -> Finding:

@@ -44,7 +44,7 @@ def plan_draw(random: Random) -> Given:
 def _documents(app: Given) -> tuple[str, str]:
     return (
         clusters.deployment(app["name"], app["replicas"], app["pod_port"]),
-        clusters.service(app["name"], type=app["kind"], port=app["port"], clusterIP=app["cluster_ip"]),
+        clusters.service(app["name"], type=app["kind"], port=app["port"], cluster_ip=app["cluster_ip"]),
     )
 
 

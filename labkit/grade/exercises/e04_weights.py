@@ -39,7 +39,7 @@ def plan_draw(random: Random) -> Given:
     pods = (clusters.pod(name, "web", service_ms=time) for name, time in service_ms.items())
     return {
         "service_ms": service_ms,
-        "manifest": clusters.joined(clusters.service("web", clusterIP="10.96.0.10"), *pods),
+        "manifest": clusters.joined(clusters.service("web", cluster_ip="10.96.0.10"), *pods),
     }
 
 

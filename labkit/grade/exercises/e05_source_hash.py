@@ -26,7 +26,9 @@ def plan_draw(random: Random) -> Given:
     """Return three to seven pods, as IPVS lists them (the last added first), and clients to choose for."""
     names = random.sample([f"web-{letter}" for letter in "abcdefghij"], random.randint(3, 7))
     documents = [clusters.pod(name, "web") for name in sorted(names)]
-    manifest = clusters.joined(clusters.nodes(1), *documents, clusters.service("web", clusterIP="10.96.0.10"))
+    manifest = clusters.joined(
+        clusters.nodes(1), *documents, clusters.service("web", cluster_ip="10.96.0.10")
+    )
     pods = read_manifests([Text(NAME, manifest)]).pods
     listed = sorted(pods, key=lambda pod: tuple(map(int, pod.address.split("."))), reverse=True)
     first = random.randrange(128, 192 - CLIENTS)

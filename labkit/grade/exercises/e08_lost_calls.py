@@ -64,7 +64,7 @@ def _compare(situation: Given, said: Any) -> Finding:
 
 def _lost_calls(algorithm: str, pods: int, retries: int) -> int:
     mode = "ipvs" if algorithm == "rr" else algorithm
-    service = clusters.service("web", clusterIP="10.96.0.10")
+    service = clusters.service("web", cluster_ip="10.96.0.10")
     manifest = clusters.joined(clusters.nodes(1), clusters.deployment("web", pods), service)
     with Lab.open(Text(NAME, manifest), mode=mode) as lab:
         lab.kill("web-1")

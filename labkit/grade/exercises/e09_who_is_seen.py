@@ -43,25 +43,19 @@ def plan_draw(random: Random) -> Given:
 
 
 def _manifest(app: str, node: str, cluster_ip: str, node_ports: Mapping[str, int]) -> str:
-    return clusters.joined(
-        clusters.nodes(2),
-        clusters.pod(app, app, node=node),
+    """Return two nodes, a pod, and a Service of each policy; the client asks the first one's cluster IP."""
+    services = [
         clusters.service(
-            f"{app}-cluster",
+            f"{app}-{policy.lower()}",
             app=app,
             type="NodePort",
-            node_port=node_ports["cluster"],
-            externalTrafficPolicy="Cluster",
-            clusterIP=cluster_ip,
-        ),
-        clusters.service(
-            f"{app}-local",
-            app=app,
-            type="NodePort",
-            node_port=node_ports["local"],
-            externalTrafficPolicy="Local",
-        ),
-    )
+            node_port=node_ports[policy.lower()],
+            external_traffic_policy=policy,
+            cluster_ip=address,
+        )
+        for policy, address in (("Cluster", cluster_ip), ("Local", ""))
+    ]
+    return clusters.joined(clusters.nodes(2), clusters.pod(app, app, node=node), *services)
 
 
 def judge(given: Given, seen: Any) -> Iterator[Finding]:

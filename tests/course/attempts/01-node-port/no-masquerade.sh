@@ -1,4 +1,4 @@
-# points: 2.5, lost: outside is answered
+# points: 1, lost: outside is answered, evenly shared
 nat() { ip netns exec node-1 iptables-legacy -t nat "$@"; }
 set -- $ENDPOINTS
 port() { nat -A PREROUTING -d $NODE_ADDRESS -p tcp --dport $NODE_PORT "$@"; }
