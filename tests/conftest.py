@@ -1,12 +1,16 @@
 """What several kinds of tests need."""
 
 import os
+import signal
 
 import pytest
 
 from labkit.errors import CapabilityError
 from labkit.guest.capabilities import choose_linux
 from labkit.session import kernelspec
+
+# A shell's background job ignores interrupts, and so would every command that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -99,12 +99,15 @@ class LearnerKernel:
                     yield message
 
     def listen_anew(self) -> None:
-        """Connect to its output again; what was under way is lost. Raises GuestError when nothing comes."""
+        """Connect to its output again; what was under way is lost. A kernel that stays silent is ended."""
         self.poller.unregister(self.iopub)
         self.iopub.close(linger=0)
         self.iopub = self._manager.connect_iopub()
         self.poller.register(self.iopub, zmq.POLLIN)
-        self.await_ready()
+        try:
+            self.await_ready()
+        except GuestError:
+            self._manager.shutdown_kernel(now=True)
 
     def last_words(self) -> str:
         """Return why it ended, in words."""

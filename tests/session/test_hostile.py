@@ -8,11 +8,8 @@ from submissions import CHECK, POINTS, CourseRoot, error_name, points, stdout, t
 
 from labkit.guest.wall import landlock_version
 
-# They take minutes: make test-course.
-pytestmark = [
-    pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock"),
-    pytest.mark.slow,
-]
+# `make test-course` runs the slow ones, too, which take minutes.
+pytestmark = pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
 
 WRONG = "found = ['nobody', 'nowhere']"
 
@@ -83,8 +80,10 @@ threading.Thread(target=look, daemon=True).start()
 WRITTEN_LINE = "open('/dev/ttyS0', 'wb', buffering=0).write(b'\\x0c\\x00\\x00\\x00\\x01' * 1000)"
 POWERED_OFF = "import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)"
 PANICKED = """
+import mmap
 open('/proc/sys/vm/panic_on_oom', 'w').write('2')
-pieces = [bytes(range(256)) * 4096 for _ in range(2000)]
+at_once = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+pieces = [mmap.mmap(-1, 64 * 2**20, flags=at_once) for _ in range(64)]
 """
 STOPPED_AGENT = """
 import os
@@ -100,6 +99,14 @@ subprocess.Popen("bomb() { bomb | bomb & }; bomb", shell=True, stderr=subprocess
 """
 KILLED_PARENT = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
 KILLED_LATER = "import os, threading; threading.Timer(0.5, os._exit, [0]).start()"
+ENDED_BEFORE_IDLE = """
+import os, time
+kernel = get_ipython().kernel
+def leave():
+    time.sleep(0.5)  # the reply is on its way
+    os._exit(0)
+kernel.post_handler_hook = leave
+"""
 SHORT = ("--cell-limit=8",)
 
 
@@ -207,6 +214,14 @@ def test_what_a_cell_leaves_behind_costs_at_most_one_more(course, attack):
     rest = ("kept", "kept + 1", "kept + 2")
     cells = course.run("kept = 1", attack, *rest, course.right, CHECK, options=SHORT)
     assert sum(error_name(cell) is not None for cell in cells[2:]) <= 1
+    assert points(cells[-1]) == POINTS
+
+
+@pytest.mark.slow
+def test_a_guest_that_ends_between_a_reply_and_the_end_of_its_output_left_nothing_out(course):
+    cells = course.run("kept = 1", ENDED_BEFORE_IDLE, "kept", course.right, CHECK)
+    assert stdout(cells[1]) == ""
+    assert [error_name(cell) for cell in cells[2:]] == [None] * 3
     assert points(cells[-1]) == POINTS
 
 
