@@ -75,9 +75,9 @@ class Measured:
 def perform(experiment: Experiment) -> Measured:
     """Run an experiment in the guest that this process runs in: build the lab, measure, take it down."""
     from labkit.guest.info import current
-    from labkit.guest.syscalls import new_memory_filled
+    from labkit.guest.syscalls import NewMemoryFilled
 
-    with new_memory_filled():
+    with NewMemoryFilled():
         from labkit.lab import Lab
     with Lab.open(*experiment.manifests, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
         guest = current()

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import _socket  # `socket`, which gives everything names, takes 30 ms of each boot
+import _socket  # `socket` and `signal` give all numbers names, which takes longer than all the rest here
 import itertools
-import json
 import os
-import signal
-from functools import partial
 
-from labkit.guest.clock import Standstill
 from labkit.guest.info import JOB_SOCKET
-from labkit.guest.line import Frame, FrameType, GuestLine, decode_count, encode_count
+from labkit.guest.line import (
+    Frame,
+    FrameType,
+    GuestLine,
+    decode_count,
+    decode_pair,
+    encode_count,
+    encode_failure,
+)
 from labkit.guest.loop import Loop
 from labkit.guest.process import SpawnError, SpawnRequest, set_size, spawn
 from labkit.guest.streams import END_OF_TRANSMISSION, Link, Stream, join_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
+    from labkit.guest.clock import Standstill
     from labkit.guest.info import GuestInfo
+else:
+    import _signal as signal
 
 _RETRY_S = 0.02
 _FIRST_CALL = 2**31  # channels below are the host's to give
@@ -42,7 +51,7 @@ class Agent:
         self._info = info
         self._limit_s = limit_s
         self._loop = Loop()
-        self._standstill = Standstill() if info.clock == "virtual" else None
+        self._standstill = _new_standstill() if info.clock == "virtual" else None
         self._link = Link(GuestLine(line_fd), self._loop)
         self._link.on_frame = self._handle
         self._link.on_end = self._stop
@@ -55,7 +64,7 @@ class Agent:
         """Say hello, then serve."""
         self._watch_children()
         self._listen_for_calls()
-        self._link.send(FrameType.HELLO, 0, self._info.to_json())
+        self._link.send(FrameType.HELLO, 0, self._info.to_bytes())
         if self._limit_s is not None:
             self._loop.after(self._limit_s, lambda: self._link.send(FrameType.OVERTIME, 0))
         while self._running:
@@ -73,27 +82,24 @@ class Agent:
         self._running = False
 
     def _handle(self, frame: Frame) -> None:
-        if frame.type is FrameType.SPAWN:
-            self._spawn(frame.channel, SpawnRequest.from_json(frame.payload))
-        elif frame.type is FrameType.SIGNAL:
+        if frame.type == FrameType.SPAWN:
+            self._spawn(frame.channel, SpawnRequest.from_bytes(frame.payload))
+        elif frame.type == FrameType.SIGNAL:
             self._signal(frame.channel, decode_count(frame.payload))
-        elif frame.type is FrameType.SIZE:
+        elif frame.type == FrameType.SIZE:
             process = self._processes.get(frame.channel)
             if process is not None and process.terminal is not None:
-                rows, columns = json.loads(frame.payload)
-                set_size(process.terminal, rows, columns)
-        elif frame.type is FrameType.CONNECT:
-            request = json.loads(frame.payload)
-            self._connect(frame.channel, request["port"], request["attempts"])
-        elif frame.type is FrameType.POWER_OFF:
+                set_size(process.terminal, *decode_pair(frame.payload))
+        elif frame.type == FrameType.CONNECT:
+            self._connect(frame.channel, *decode_pair(frame.payload))
+        elif frame.type == FrameType.POWER_OFF:
             self._stop()
 
     def _spawn(self, channel: int, request: SpawnRequest) -> None:
         try:
             spawned = spawn(request)
         except SpawnError as error:
-            failure = {"status": error.status, "message": error.message}
-            self._link.send(FrameType.FAILED, channel, json.dumps(failure).encode())
+            self._link.send(FrameType.FAILED, channel, encode_failure(error.status, error.message))
             return
         outputs = []
         for end in spawned.ends:
@@ -105,7 +111,7 @@ class Agent:
                 stream.eof_byte = END_OF_TRANSMISSION
         process = _Process(channel, spawned.terminal, outputs)
         for stream in outputs:
-            stream.on_sent = partial(self._report_exit, process)
+            stream.on_sent = lambda: self._report_exit(process)
         self._processes[channel] = process
         self._pids[spawned.pid] = channel
         self._link.send(FrameType.STARTED, channel)
@@ -121,7 +127,7 @@ class Agent:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        self._loop.on_readable(wake, partial(self._reap, wake))
+        self._loop.on_readable(wake, lambda: self._reap(wake))
 
     def _reap(self, wake: int) -> None:
         os.read(wake, 4096)
@@ -157,7 +163,8 @@ class Agent:
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         listener.bind(JOB_SOCKET)
         listener.listen()
-        self._loop.on_readable(listener.fileno(), partial(self._take_call, listener.detach()))
+        waiting = listener.detach()
+        self._loop.on_readable(waiting, lambda: self._take_call(waiting))
 
     def _take_call(self, listener: int) -> None:
         import socket
@@ -178,7 +185,7 @@ class Agent:
         except OSError as error:
             connection.close()
             if attempts > 1:
-                self._loop.after(_RETRY_S, partial(self._connect, channel, port, attempts - 1))
+                self._loop.after(_RETRY_S, lambda: self._connect(channel, port, attempts - 1))
             else:
                 self._link.send(FrameType.REFUSED, channel, str(error).encode())
             return
@@ -186,3 +193,9 @@ class Agent:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._link.send(FrameType.OPENED, channel)
         join_socket(self._link, channel, connection)
+
+
+def _new_standstill() -> Standstill:
+    from labkit.guest.clock import Standstill  # in real time nothing of that file is needed
+
+    return Standstill()

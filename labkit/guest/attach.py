@@ -138,7 +138,7 @@ class AttachedLab(GuestConnection):
         self._ended = True
 
     def _handle(self, frame: Frame) -> None:
-        if frame.type is FrameType.HELLO:
+        if frame.type == FrameType.HELLO:
             welcome = json.loads(frame.payload)
             self._channels = range(welcome["first"], welcome["first"] + welcome["count"])
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -74,7 +73,7 @@ def plan_uml(
         *(f"uml_dir={private}/", f"umid={lab}", *_UML_OPTIONS),
         *((_VIRTUAL_TIME,) if timing.clock == "virtual" else ()),
         *(f"init={private}/python", *_library_path()),
-        *("--", *_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "/dev/ttyS0"),
+        *("--", *_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings", "/dev/ttyS0"),
     )
     env = {"TMPDIR": str(memory_directory), "HOME": str(private), "PATH": ":".join(SYSTEM_PATH)}
     files = _plan_files(private, settings)
@@ -100,7 +99,7 @@ def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> Gues
     )
     argv = (
         f"{private}/python",
-        *(*_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings.json", "{line}"),
+        *(*_INIT_ARGUMENTS, f"{private}/init.py", f"{private}/settings", "{line}"),
     )
     env = {"PATH": ":".join(SYSTEM_PATH), **dict(part.split("=", 1) for part in _library_path())}
     files = _plan_files(private, settings)
@@ -109,7 +108,7 @@ def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> Gues
 
 def _plan_files(private: Path, settings: Settings) -> PrivateFiles:
     links = {"python": os.path.realpath(sys.executable), "init.py": str(_INIT)}
-    return PrivateFiles(private, links, {"settings.json": json.dumps(settings._asdict())})
+    return PrivateFiles(private, links, {"settings": settings.to_bytes()})
 
 
 def _private_directories(environ: Mapping[str, str]) -> tuple[str, ...]:

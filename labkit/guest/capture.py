@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
 from labkit.guest.capabilities import command_path
-from labkit.guest.line import Frame, FrameType, decode_count
+from labkit.guest.line import Frame, FrameType, decode_count, decode_failure
 from labkit.guest.process import SpawnRequest
 from labkit.guest.streams import Stream
 from labkit.record import Record
@@ -34,10 +33,11 @@ def run_and_capture(guest: GuestConnection, argv: tuple[str, ...], given: bytes 
     request = SpawnRequest(argv, env, os.getcwd(), 0o022, pipes={0: source, 1: output, 2: errors})  # noqa: PTH109 - text
     guest.spawn(process, request, last.append)
     _give(guest, source, given)
-    while not last or last[-1].type is FrameType.STARTED:
+    while not last or last[-1].type == FrameType.STARTED:
         guest.turn()
-    if last[-1].type is FrameType.FAILED:
-        raise GuestError(json.loads(last[-1].payload)["message"])
+    if last[-1].type == FrameType.FAILED:
+        _, message = decode_failure(last[-1].payload)
+        raise GuestError(message)
     written = [collected[channel].finish() for channel in (output, errors)]
     return Captured(written[0], written[1], decode_count(last[-1].payload))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
-from labkit.guest.line import Frame, FrameType, Line, encode_count
+from labkit.guest.line import Frame, FrameType, Line, encode_count, encode_pair
 from labkit.guest.loop import Loop
 from labkit.guest.streams import Link
 
@@ -52,7 +51,7 @@ class GuestConnection:
     def spawn(self, channel: int, request: SpawnRequest, on_frame: FrameHandler) -> None:
         """Start a process. `on_frame` hears STARTED or FAILED, then EXITED after the last of its output."""
         self._handlers[channel] = on_frame
-        self.link.send(FrameType.SPAWN, channel, request.to_json())
+        self.link.send(FrameType.SPAWN, channel, request.to_bytes())
 
     def send_signal(self, channel: int, number: int) -> None:
         """Send a signal to the process group of the process that `channel` started."""
@@ -60,7 +59,7 @@ class GuestConnection:
 
     def set_size(self, channel: int, rows: int, columns: int) -> None:
         """Tell a process's terminal its size in characters."""
-        self.link.send(FrameType.SIZE, channel, json.dumps([rows, columns]).encode())
+        self.link.send(FrameType.SIZE, channel, encode_pair(rows, columns))
 
     def connect(self, port: int, on_frame: FrameHandler, *, attempts: int = 1) -> int:
         """Open a TCP connection to the guest's loopback, one attempt each 20 ms; return its channel.
@@ -69,8 +68,7 @@ class GuestConnection:
         """
         (channel,) = self.new_channels(1)
         self._handlers[channel] = on_frame
-        payload = json.dumps({"port": port, "attempts": attempts}).encode()
-        self.link.send(FrameType.CONNECT, channel, payload)
+        self.link.send(FrameType.CONNECT, channel, encode_pair(port, attempts))
         return channel
 
     def _handle(self, frame: Frame) -> None:

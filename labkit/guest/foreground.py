@@ -8,7 +8,6 @@ it is, because the reader of the pipe (a pager) may use it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from labkit.errors import RequestError
 from labkit.guest.capabilities import command_path
-from labkit.guest.line import Frame, FrameType, decode_count
-from labkit.guest.process import SpawnRequest, read_attributes, read_quiet_attributes
+from labkit.guest.line import Frame, FrameType, decode_count, decode_failure
+from labkit.guest.process import NO_ATTRIBUTES, SpawnRequest, read_attributes, read_quiet_attributes
 from labkit.guest.streams import Stream
 from labkit.guest.terminal import Terminal, is_terminal, read_size
 from labkit.record import Record
@@ -123,7 +122,7 @@ class _Job:
                 ends = {"source": fd} if fd == _STDIN else {"sink": fd}
                 self._streams.append(Stream(link, pipes[fd], **ends, owned=False))
         terminal_channel = 0
-        attributes, size = "", (24, 80)
+        attributes, size = NO_ATTRIBUTES, (24, 80)
         if self._terminal is not None:
             (terminal_channel,) = self._guest.new_channels(1)
             source = _STDIN if _STDIN in self._on_terminal else None
@@ -145,10 +144,10 @@ class _Job:
         )  # fmt: skip
 
     def _handle(self, frame: Frame) -> None:
-        if frame.type is FrameType.FAILED:
-            failure = json.loads(frame.payload)
-            self._outcome = Outcome(failure=failure["message"], failure_status=failure["status"])
-        elif frame.type is FrameType.EXITED:
+        if frame.type == FrameType.FAILED:
+            status, message = decode_failure(frame.payload)
+            self._outcome = Outcome(failure=message, failure_status=status)
+        elif frame.type == FrameType.EXITED:
             self._outcome = Outcome(wait_status=decode_count(frame.payload))
 
     def _take_terminal(self) -> None:

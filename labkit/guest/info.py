@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from labkit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from labkit.guest.clock import Clock
 
-MARKER = "/run/labkit/guest.json"
+MARKER = "/run/labkit/guest"
 JOB_SOCKET = "/run/labkit/jobs"
 
 
@@ -29,14 +30,16 @@ class GuestInfo(Record):
     clock: Clock = "real"
     host_cpus: int = 1
 
-    def to_json(self) -> bytes:
-        """Return the values as JSON."""
-        return json.dumps(self._asdict()).encode()
+    def to_bytes(self) -> bytes:
+        """Return a line `NAME=VALUE` for each value."""
+        return "".join(f"{name}={value}\n" for name, value in self._asdict().items()).encode()
 
     @classmethod
-    def from_json(cls, text: bytes | str) -> GuestInfo:
-        """Return the values that `to_json` wrote."""
-        return cls(**json.loads(text))
+    def from_bytes(cls, lines: bytes) -> GuestInfo:
+        """Return the values that `to_bytes` wrote. Raises ValueError, KeyError or TypeError for others."""
+        values: dict[str, Any] = dict(line.split("=", 1) for line in lines.decode().splitlines())
+        numbers = {name: int(values[name]) for name in ("cpus", "memory_mb", "host_cpus")}
+        return cls(**{**values, **numbers})
 
 
 def read_running_system(kind: str, lab: str, clock: Clock, host_cpus: int) -> GuestInfo:
@@ -52,6 +55,6 @@ def current(marker: str | os.PathLike[str] = MARKER) -> GuestInfo | None:
     """
     try:
         with open(marker, "rb") as file:
-            return GuestInfo.from_json(file.read())
-    except (OSError, ValueError, TypeError):
+            return GuestInfo.from_bytes(file.read())
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -31,14 +31,14 @@ _CHUNK = 1024
 
 
 class PrivateFiles(Record):
-    """What the guest needs while it boots: a directory with links (to their targets) and texts in it.
+    """What the guest needs while it boots: a directory with links (to their targets) and files in it.
 
     `memory` is a second one, for its memory file, where it may not use a directory that others use too.
     """
 
     directory: Path
     links: Mapping[str, str]
-    texts: Mapping[str, str]
+    contents: Mapping[str, bytes]
     memory: Path | None = None
 
     def write(self) -> None:
@@ -47,8 +47,8 @@ class PrivateFiles(Record):
             directory.mkdir(mode=0o700)
         for name, target in self.links.items():
             (self.directory / name).symlink_to(target)
-        for name, text in self.texts.items():
-            (self.directory / name).write_text(text)
+        for name, content in self.contents.items():
+            (self.directory / name).write_bytes(content)
 
     def remove(self) -> None:
         """Remove what is there of it."""

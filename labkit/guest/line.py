@@ -10,7 +10,6 @@ A frame is `type, channel, length, payload`. Two windows keep the line alive:
 
 from __future__ import annotations
 
-import enum
 import os
 import struct
 
@@ -22,20 +21,26 @@ MAX_PAYLOAD = 16 * 1024 * 1024
 _READ_SIZE = 64 * 1024
 _HEADER = struct.Struct("!BII")
 _COUNT = struct.Struct("!I")
+_PAIR = struct.Struct("!II")
 
 
-class FrameType(enum.IntEnum):
-    """What a frame says. The far end of a channel is a process, one of its streams, or a connection."""
+class FrameType:
+    """What a frame says. The far end of a channel is a process, one of its streams, or a connection.
+
+    Plain numbers: `enum` takes the guest longer to import than the rest of this file.
+    """
 
     ACK = 1  # guest to host: so many bytes of the line were read
-    HELLO = 2  # guest to host: the agent is up; payload is GuestInfo as JSON
-    SPAWN = 3  # host to guest: start a process (JSON)
+    HELLO = 2  # guest to host: the agent is up; payload is GuestInfo as text
+    SPAWN = 3  # host to guest: start a process (marshal)
     STARTED = 4  # guest to host: it runs
-    FAILED = 5  # guest to host: it could not be started (JSON: status, message)
+    FAILED = 5  # guest to host: it could not be started (a count, its status; why)
     EXITED = 6  # guest to host: its wait status, after the last of its output
     SIGNAL = 7  # host to guest: for the process group
-    SIZE = 8  # host to guest: terminal rows and columns (JSON)
-    CONNECT = 9  # host to guest: open a connection to a port of the guest's loopback (JSON)
+    SIZE = 8  # host to guest: terminal rows and columns (two counts)
+    CONNECT = (
+        9  # host to guest: open a connection to a port of the guest's loopback (two counts: port, attempts)
+    )
     OPENED = 10  # guest to host: it is open
     REFUSED = 11  # guest to host: it could not be opened (payload: why)
     DATA = 12  # bytes of a stream
@@ -47,6 +52,9 @@ class FrameType(enum.IntEnum):
     CALL = 18  # guest to host: a process there has a job for a guest of its own; the channel is its stream
 
 
+FRAME_TYPES = range(FrameType.ACK, FrameType.CALL + 1)
+
+
 class LineError(Exception):
     """The bytes on the line are not frames."""
 
@@ -54,7 +62,7 @@ class LineError(Exception):
 class Frame(Record):
     """One message on the line."""
 
-    type: FrameType
+    type: int
     channel: int
     payload: bytes = b""
 
@@ -77,6 +85,30 @@ def decode_count(payload: bytes) -> int:
     return int(count)
 
 
+def encode_pair(first: int, second: int) -> bytes:
+    """Return two counts as a payload."""
+    return _PAIR.pack(first, second)
+
+
+def decode_pair(payload: bytes) -> tuple[int, int]:
+    """Return the two counts in a payload; raise LineError when it does not hold two."""
+    if len(payload) != _PAIR.size:
+        raise LineError(f"two counts of {len(payload)} bytes")
+    first, second = _PAIR.unpack(payload)
+    return int(first), int(second)
+
+
+def encode_failure(status: int, message: str) -> bytes:
+    """Return as a payload why a process could not be started, and the exit status that says so."""
+    return encode_count(status) + message.encode(errors="surrogateescape")
+
+
+def decode_failure(payload: bytes) -> tuple[int, str]:
+    """Return the exit status and the message that `encode_failure` wrote; raise LineError for less."""
+    message = payload[_COUNT.size :].decode(errors="surrogateescape")
+    return decode_count(payload[: _COUNT.size]), message
+
+
 class Decoder:
     """Bytes in, in any pieces; whole frames out."""
 
@@ -90,12 +122,12 @@ class Decoder:
         start = 0
         while len(self._buffer) - start >= _HEADER.size:
             type_, channel, length = _HEADER.unpack_from(self._buffer, start)
-            if type_ not in FrameType.__members__.values() or length > MAX_PAYLOAD:
+            if type_ not in FRAME_TYPES or length > MAX_PAYLOAD:
                 raise LineError(f"no frame begins with {bytes(self._buffer[start : start + 9])!r}")
             end = start + _HEADER.size + length
             if end > len(self._buffer):
                 break
-            frames.append(Frame(FrameType(type_), channel, bytes(self._buffer[start + _HEADER.size : end])))
+            frames.append(Frame(type_, channel, bytes(self._buffer[start + _HEADER.size : end])))
             start = end
         del self._buffer[:start]
         return frames
@@ -140,7 +172,7 @@ class Line:
         """Whether bytes wait that may be sent now."""
         return bool(self._out) and self._room() > 0
 
-    def send(self, type_: FrameType, channel: int, payload: bytes = b"") -> None:
+    def send(self, type_: int, channel: int, payload: bytes = b"") -> None:
         """Queue a frame and send what can be sent at once."""
         self._out += encode_frame(Frame(type_, channel, payload))
         self.flush()
@@ -199,10 +231,10 @@ class HostLine(Line):
 
     def _without_acknowledgements(self, frames: list[Frame]) -> list[Frame]:
         for frame in frames:
-            if frame.type is FrameType.ACK:
+            if frame.type == FrameType.ACK:
                 self._window.taken(decode_count(frame.payload))
         self.flush()
-        return [frame for frame in frames if frame.type is not FrameType.ACK]
+        return [frame for frame in frames if frame.type != FrameType.ACK]
 
 
 class GuestLine(Line):

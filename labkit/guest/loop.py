@@ -5,7 +5,6 @@ poll(2) and not epoll, because standard input and output may be regular files.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import select
 import time
@@ -45,7 +44,8 @@ class Loop:
 
     def after(self, delay_s: float, callback: Callback) -> None:
         """Call back once, after `delay_s` seconds."""
-        heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._order), callback))
+        self._timers.append((time.monotonic() + delay_s, next(self._order), callback))
+        self._timers.sort()  # they are few, and `heapq` is one more file to import
 
     def turn(self, timeout_s: float | None = None) -> None:
         """Wait for the next event, at most `timeout_s` seconds, and make the calls that are due."""
@@ -59,7 +59,8 @@ class Loop:
             if events & _WRITE and fd in self._writers:
                 self._writers[fd]()
         while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
+            _, _, callback = self._timers.pop(0)
+            callback()
 
     def _set(self, table: dict[int, Callback], fd: int, callback: Callback | None) -> None:
         watched = fd in self._readers or fd in self._writers

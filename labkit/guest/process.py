@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
+import marshal
 import os
-import signal
 import struct
 import termios
 
@@ -14,8 +13,14 @@ from labkit.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from typing import Any
+
+    Attributes = tuple[Any, ...]
+
+else:
+    import _signal as signal  # without the names, which need `enum`
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _STATUS_LABKIT_FAILED = 125
@@ -24,6 +29,7 @@ _STATUS_NOT_FOUND = 127
 _RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _NO_PIPES: Mapping[int, int] = {}
+NO_ATTRIBUTES: Attributes = ()
 
 
 class SpawnError(Exception):
@@ -45,20 +51,17 @@ class SpawnRequest(Record):
     pipes: Mapping[int, int] = _NO_PIPES
     terminal: tuple[int, ...] = ()
     terminal_channel: int = 0
-    terminal_attributes: str = ""
+    terminal_attributes: Attributes = NO_ATTRIBUTES
     size: tuple[int, int] = (24, 80)
 
-    def to_json(self) -> bytes:
-        """Return the request as JSON; names that are no UTF-8 survive."""
-        return json.dumps(self._asdict()).encode()
+    def to_bytes(self) -> bytes:
+        """Return the request as it goes to the guest; names that are no UTF-8 survive."""
+        return marshal.dumps({**self._asdict(), "env": dict(self.env), "pipes": dict(self.pipes)})
 
     @classmethod
-    def from_json(cls, text: bytes) -> SpawnRequest:
-        """Return the request that `to_json` wrote."""
-        values = json.loads(text)
-        pipes = {int(fd): channel for fd, channel in values.pop("pipes").items()}
-        tuples: dict[str, Any] = {name: tuple(values.pop(name)) for name in ("argv", "terminal", "size")}
-        return cls(pipes=pipes, **tuples, **values)
+    def from_bytes(cls, request: bytes) -> SpawnRequest:
+        """Return the request that `to_bytes` wrote."""
+        return cls(**marshal.loads(request))  # noqa: S302 - it comes from the host, which may do anything here
 
 
 class End(Record):
@@ -105,24 +108,20 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def read_attributes(terminal: int) -> str:
-    """Return a terminal's attributes (termios) as text."""
-    *numbers, characters = termios.tcgetattr(terminal)
-    codes = [code if isinstance(code, int) else code[0] for code in characters]
-    return json.dumps([*numbers, codes])
+def read_attributes(terminal: int) -> Attributes:
+    """Return a terminal's attributes as termios' tcgetattr(3) gives them."""
+    return tuple(termios.tcgetattr(terminal))
 
 
-def read_quiet_attributes(terminal: int) -> str:
+def read_quiet_attributes(terminal: int) -> Attributes:
     """Return the attributes for a guest's terminal that leaves echo and line ends to this one."""
-    iflag, oflag, cflag, lflag, input_speed, output_speed, characters = termios.tcgetattr(terminal)
-    numbers = [iflag, oflag & ~termios.OPOST, cflag, lflag & ~termios.ECHO, input_speed, output_speed]
-    codes = [code if isinstance(code, int) else code[0] for code in characters]
-    return json.dumps([*numbers, codes])
+    iflag, oflag, cflag, lflag, *rest = termios.tcgetattr(terminal)
+    return (iflag, oflag & ~termios.OPOST, cflag, lflag & ~termios.ECHO, *rest)
 
 
-def _write_attributes(terminal: int, text: str) -> None:
-    *numbers, codes = json.loads(text)
-    characters: list[bytes | int] = [bytes([code]) for code in codes]
+def _write_attributes(terminal: int, attributes: Attributes) -> None:
+    *numbers, given = attributes
+    characters: list[bytes | int] = list(given)
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
     termios.tcsetattr(terminal, termios.TCSANOW, [*numbers, characters])
 

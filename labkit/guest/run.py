@@ -195,11 +195,11 @@ class Guest(GuestConnection):
         self._files.remove()
 
     def _handle(self, frame: Frame) -> None:
-        if frame.type is FrameType.HELLO:
-            self.info = GuestInfo.from_json(frame.payload)
-        elif frame.type is FrameType.CALL:
+        if frame.type == FrameType.HELLO:
+            self.info = GuestInfo.from_bytes(frame.payload)
+        elif frame.type == FrameType.CALL:
             self.on_call(frame.channel)
-        elif frame.type is FrameType.OVERTIME:
+        elif frame.type == FrameType.OVERTIME:
             limit = f"{self._timing.guest_limit_s:,.0f} seconds of its own time"
             self._overtime = (limit, f"the guest's {self._timing.clock} clock")
         else:

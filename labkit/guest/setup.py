@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import termios
 
 from labkit.guest import syscalls
@@ -47,8 +46,7 @@ def set_up_uml(modules: str) -> None:
             os.symlink(f"/proc/self/{target}", f"/dev/{name}")
         except FileExistsError:
             continue
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, _MOST_FILES))
+    syscalls.let_limit_of_files_rise(_MOST_FILES)
     if modules and os.path.exists(_MODPROBE_SETTING):  # a Linux that loads modules
         _set_up_modprobe(modules)
     try:
@@ -83,7 +81,7 @@ def set_up_lab(
     syscalls.set_hostname(HOSTNAME)
     info = read_running_system(kind, lab, clock, host_cpus)
     os.makedirs(os.path.dirname(MARKER), exist_ok=True)
-    _write(MARKER, info.to_json().decode())
+    _write(MARKER, info.to_bytes().decode())
     return info
 
 

@@ -50,7 +50,7 @@ class Link:
         """Whether the far end must take bytes before this one can send more."""
         return self.line.wants_write or any(stream.is_held_up for stream in self._streams.values())
 
-    def send(self, type_: FrameType, channel: int, payload: bytes = b"") -> None:
+    def send(self, type_: int, channel: int, payload: bytes = b"") -> None:
         """Send a frame, now or as soon as the line takes it."""
         self.line.send(type_, channel, payload)
         self._watch_output()
@@ -169,14 +169,14 @@ class Stream:
 
     def handle(self, frame: Frame) -> None:
         """Take a frame of this channel."""
-        if frame.type is FrameType.DATA:
+        if frame.type == FrameType.DATA:
             self._receive(frame.payload)
-        elif frame.type is FrameType.GRANT:
+        elif frame.type == FrameType.GRANT:
             self._window.taken(decode_count(frame.payload))
             self._watch_source()
-        elif frame.type is FrameType.CLOSED:
+        elif frame.type == FrameType.CLOSED:
             self._end_source()
-        elif frame.type is FrameType.EOF:
+        elif frame.type == FrameType.EOF:
             self._far_end_done = True
             self._inbox += self.eof_byte
             self._watch_sink()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import fcntl
 import os
 import struct
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -29,6 +24,7 @@ _PR_SET_TIMERSLACK = 29
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _MCL_FUTURE = 2
+_RLIMIT_NOFILE = 7
 _ADDR_NO_RANDOMIZE = 0x0040000
 _REBOOT_POWER_OFF = 0x4321FEDC
 _SIOCGIFFLAGS = 0x8913
@@ -58,20 +54,28 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-@contextlib.contextmanager
-def new_memory_filled() -> Iterator[None]:
-    """Have all memory that this process maps within the block filled at once instead of page by page.
+class NewMemoryFilled:
+    """Within it, all memory that this process maps is filled at once instead of page by page.
 
     In User-Mode Linux a page fault takes two to three changes of processes on the host, and importing much is
     thousands of them. Memory that is never used is filled too: leave before threads get their stacks. The
     host's own kernel may forbid it, and does not need it.
     """
-    filled = _libc.mlockall(_MCL_FUTURE) == 0
-    try:
-        yield
-    finally:
-        if filled:
+
+    def __enter__(self) -> None:
+        self._filled = _libc.mlockall(_MCL_FUTURE) == 0
+
+    def __exit__(self, *_: object) -> None:
+        if self._filled:
             _check(_libc.munlockall(), "munlockall")
+
+
+def let_limit_of_files_rise(most: int) -> None:
+    """Let this process and those it starts raise their limit of open files to `most`: setrlimit(2)."""
+    limits = (ctypes.c_ulong * 2)()
+    _check(_libc.getrlimit(_RLIMIT_NOFILE, limits), "getrlimit")
+    limits[1] = most
+    _check(_libc.setrlimit(_RLIMIT_NOFILE, limits), "setrlimit")
 
 
 def set_hostname(name: str) -> None:

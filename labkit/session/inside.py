@@ -31,7 +31,7 @@ def write_connection_file(text: str) -> Path:
 def load_kernel() -> Any:
     """Import ipykernel and return its application, without its debugger: the kernelspec offers none."""
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # to Python this says: there is none
-    with syscalls.new_memory_filled():
+    with syscalls.NewMemoryFilled():
         import ipykernel.debugger
         import ipykernel.ipkernel
         import ipykernel.zmqshell  # noqa: F401

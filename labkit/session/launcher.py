@@ -83,9 +83,9 @@ class Session:
         return self._status
 
     def _handle(self, frame: Frame) -> None:
-        if frame.type is FrameType.FAILED:
+        if frame.type == FrameType.FAILED:
             self._failure, self._status = json.loads(frame.payload)["message"], 1
-        elif frame.type is FrameType.EXITED:
+        elif frame.type == FrameType.EXITED:
             code = os.waitstatus_to_exitcode(decode_count(frame.payload))
             self._status = code if code >= 0 else 128 - code
 

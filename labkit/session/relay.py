@@ -77,7 +77,7 @@ class _Relay:
         channel = 0
 
         def join(frame: Frame) -> None:
-            if frame.type is FrameType.OPENED:
+            if frame.type == FrameType.OPENED:
                 Stream(self._guest.link, channel, source=descriptor, sink=descriptor, owned=True)
             else:
                 os.close(descriptor)

@@ -67,7 +67,7 @@ def checks(root: Path) -> tuple[Check, ...]:
     notebook = (JUPYTER, "nbconvert", "--execute", "--to", "notebook", "--output-dir", WORK)
     return (
         Check((LABKIT, "doctor", "--json"), lambda out: "shipped" in json.loads(out)["linux"]["why"]),
-        Check((LABKIT, "exec", "--", "cat", "/run/labkit/guest.json"), lambda out: '"uml"' in out),
+        Check((LABKIT, "exec", "--", "cat", "/run/labkit/guest"), lambda out: "kind=uml" in out),
         Check((LABKIT, "exec", "--", "iptables", "--version"), lambda out: "nf_tables" in out),
         Check((LABKIT, "exec", "--virtual-time", "--", "sleep", "3600"), lambda out: not out),
         Check((LABKIT, "demo", "--output", f"{WORK}/demo"), lambda _: demo_answered(root)),

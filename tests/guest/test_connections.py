@@ -55,7 +55,7 @@ def test_connections_wait_for_the_listener_and_carry_bytes_both_ways(guest):
     data = os.urandom(400_000)
     number = guest.connect(5555, opened.append, attempts=500)
     turn_until(guest, lambda: opened)
-    assert opened[0].type is FrameType.OPENED
+    assert opened[0].type == FrameType.OPENED
 
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -75,7 +75,7 @@ def test_connections_wait_for_the_listener_and_carry_bytes_both_ways(guest):
     ours.close()
 
     guest.send_signal(channel, signal.SIGTERM)
-    turn_until(guest, lambda: heard[-1].type is FrameType.EXITED)
+    turn_until(guest, lambda: heard[-1].type == FrameType.EXITED)
     assert os.WTERMSIG(decode_count(heard[-1].payload)) == signal.SIGTERM
 
 
@@ -83,15 +83,15 @@ def test_a_port_where_nobody_listens_is_refused(guest):
     answers = []
     guest.connect(5999, answers.append, attempts=2)
     turn_until(guest, lambda: answers)
-    assert answers[0].type is FrameType.REFUSED
+    assert answers[0].type == FrameType.REFUSED
     assert b"refused" in answers[0].payload
 
 
 def test_several_processes_run_at_once_and_end_by_themselves(guest):
     _, slow = spawn(guest, "sleep", "0.3")
     _, fast = spawn(guest, "true")
-    turn_until(guest, lambda: fast[-1:] and fast[-1].type is FrameType.EXITED)
-    turn_until(guest, lambda: slow[-1].type is FrameType.EXITED)
+    turn_until(guest, lambda: fast[-1:] and fast[-1].type == FrameType.EXITED)
+    turn_until(guest, lambda: slow[-1].type == FrameType.EXITED)
 
 
 def test_a_reader_that_has_stopped_holds_up_no_other_process(guest):
@@ -104,7 +104,7 @@ def test_a_reader_that_has_stopped_holds_up_no_other_process(guest):
     guest.spawn(process, request, heard.append)
     assert run_and_capture(guest, ("seq", "200000")).output.count(b"\n") == 200_000
     os.close(full_reader)
-    turn_until(guest, lambda: heard[-1].type is FrameType.EXITED)
+    turn_until(guest, lambda: heard[-1].type == FrameType.EXITED)
     assert os.WTERMSIG(decode_count(heard[-1].payload)) == signal.SIGPIPE
     assert not stuck.receiving
 

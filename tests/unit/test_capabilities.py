@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 
 import pytest
 
@@ -48,12 +48,12 @@ def test_the_system_s_directories_are_added_to_the_path_once():
 
 
 def test_the_marker_tells_inside_from_outside(tmp_path):
-    marker = tmp_path / "guest.json"
+    marker = tmp_path / "guest"
     assert current(marker) is None
-    marker.write_text("{")
+    marker.write_text("kind")
     assert current(marker) is None
     info = GuestInfo("uml", "ab12cd", "6.1.176", 1, 492)
-    marker.write_bytes(info.to_json())
+    marker.write_bytes(info.to_bytes())
     assert current(marker) == info
 
 
@@ -63,7 +63,7 @@ def test_the_command_line_names_memory_line_and_private_directory(tmp_path):
     assert program.argv[0] == "/opt/linux"
     assert {"mem=300M", "ssl0=fd:{line}", f"uml_dir={tmp_path}/", "umid=ab12cd"} <= set(program.argv)
     assert program.argv[program.argv.index("--") + 1 :][:2] == ("-I", "-S")
-    settings = json.loads(program.files.texts["settings.json"])
+    settings = marshal.loads(program.files.contents["settings"])
     assert (settings["lab"], settings["modules"]) == ("ab12cd", "/opt/modules")
     assert not list(tmp_path.iterdir())
 
@@ -99,6 +99,6 @@ def test_virtual_time_is_an_argument_of_the_boot(tmp_path):
     linux = Linux("uml", "", "/linux", "")
     program = plan_uml(linux, "ab12cd", 300, tmp_path, {}, timing=VIRTUAL_TIME)
     assert "time-travel=inf-cpu" in program.argv
-    settings = json.loads(program.files.texts["settings.json"])
+    settings = marshal.loads(program.files.contents["settings"])
     assert (settings["clock"], settings["guest_limit_s"]) == ("virtual", VIRTUAL_TIME.guest_limit_s)
     assert "time-travel=inf-cpu" not in plan_uml(linux, "ab12cd", 300, tmp_path, {}).argv
