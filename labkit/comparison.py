@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
     from labkit.measure.experiment import ServiceTarget
     from labkit.measure.records import RunResult
-    from labkit.spec.documents import Text
     from labkit.spec.model import ClusterSpec
+    from labkit.spec.text import Text
     from labkit.traffic.capture import SeenPacket
     from labkit.traffic.packets import DatagramAnswers, FollowedConnection
 

@@ -12,14 +12,14 @@ import json
 import sys
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import LabError
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock, Timing
 from labkit.guest.jobs import Job, JobPool
 from labkit.guest.run import DEFAULT_MEMORY_MB
-from labkit.measure.schema import encode
-from labkit.performing import Experiment, Measured, read_reply
+from labkit.performing import Experiment, Measured, Performance, read_reply
 from labkit.proxy.plans import MODES
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from labkit.measure.records import RunResult
+    from labkit.spec.model import ClusterSpec
+    from labkit.spec.text import Text
 
     Progress = Callable[[int, int, str], None]
 
@@ -42,7 +44,8 @@ __all__ = [
     "run_all",
 ]
 
-_COMMAND = (sys.executable, "-m", "labkit.performing")
+# Not `-m`: the module would be there twice, as it is run and as what is unpickled names it.
+_COMMAND = (sys.executable, "-c", "from labkit.performing import main; main()")
 _QUESTION = (sys.executable, "-m", "labkit.guest.probe", "forwarding")
 
 
@@ -121,15 +124,22 @@ def find_offered(clock: Clock, guests: GuestChoice = ANY_GUEST) -> Offered:
 
 
 def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
-    """Return the job that performs an experiment."""
+    """Return the job that performs an experiment. Raises SpecError for manifests with mistakes."""
     return Job(
         name=str(experiment),
         argv=_COMMAND,
-        request=json.dumps(encode(experiment)).encode(),
+        request=Performance(experiment, _cluster_of(experiment.manifests)).to_bytes(),
         timing=guests.timing(experiment.clock),
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
+
+
+@lru_cache(maxsize=8)  # the experiments of a grid have few clusters
+def _cluster_of(manifests: tuple[Text, ...]) -> ClusterSpec:
+    from labkit.spec.cluster import read_cluster
+
+    return read_cluster(manifests)
 
 
 def _outcome(future: Future[bytes], name: str) -> Measured | LabError:

@@ -17,8 +17,8 @@ from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Clock
 from labkit.guest.jobs import Job, JobPool
 from labkit.measure.recovery import Recovery
 from labkit.measure.schema import decode, encode
-from labkit.spec.documents import Text  # noqa: TC001
 from labkit.spec.events import Event  # noqa: TC001  the JSON is made from the annotations
+from labkit.spec.text import Text  # noqa: TC001
 from labkit.traffic.retrying import CallPlan
 
 if TYPE_CHECKING:

@@ -1,15 +1,17 @@
 """What an experiment is, and how it is performed in the guest that was started for it.
 
-`python -m labkit.performing` reads an experiment from standard input and writes what came of it. It imports
-no more than that takes: each experiment pays for it anew.
+`main` reads an experiment with its cluster from standard input and writes what came of
+it. It imports no more than that takes, each experiment pays for it anew: manifests are read before, outside.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from collections.abc import Mapping  # noqa: TC003  the JSON is made from the annotations
 from dataclasses import dataclass, field, fields, replace
+from io import BytesIO
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,12 +21,14 @@ from labkit.fabric.shaping import Shaping  # noqa: TC001
 from labkit.guest.clock import Clock  # noqa: TC001
 from labkit.measure.records import FlowRecord, GuestFacts, RunResult
 from labkit.measure.schema import decode, encode, written_fields
-from labkit.spec.documents import Text  # noqa: TC001
 from labkit.spec.events import Event  # noqa: TC001
+from labkit.spec.text import Text  # noqa: TC001
 from labkit.traffic.workload import Workload
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from labkit.spec.model import ClusterSpec
 
 _flow_values = attrgetter(*written_fields(FlowRecord))
 
@@ -64,6 +68,33 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True)
+class Performance:
+    """What the process in the guest is asked: an experiment, and the cluster that its manifests describe."""
+
+    experiment: Experiment
+    cluster: ClusterSpec
+
+    def to_bytes(self) -> bytes:
+        """Return it as it goes to the guest."""
+        buffer = BytesIO()
+        _Pickler(buffer).dump(self)
+        return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Knows read-only mappings, too."""
+
+    def reducer_override(self, value: object) -> Any:
+        if isinstance(value, MappingProxyType):
+            return _read_only, (dict(value),)
+        return NotImplemented
+
+
+def _read_only(values: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(values)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What came of an experiment: its run with every flow, and the Linux that it ran on."""
 
@@ -72,14 +103,14 @@ class Measured:
     iptables_backend: Literal["legacy", "nft"]
 
 
-def perform(experiment: Experiment) -> Measured:
+def perform(experiment: Experiment, cluster: ClusterSpec) -> Measured:
     """Run an experiment in the guest that this process runs in: build the lab, measure, take it down."""
     from labkit.guest.info import current
     from labkit.guest.syscalls import NewMemoryFilled
 
     with NewMemoryFilled():
         from labkit.lab import Lab
-    with Lab.open(*experiment.manifests, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
+    with Lab.open_cluster(cluster, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
         guest = current()
         if guest is None or guest.clock != experiment.clock:
             raise GuestError(f"this Linux' time is not {experiment.clock}", todo="use run(experiment)")
@@ -120,11 +151,8 @@ def read_reply(reply: bytes, name: str) -> Measured | LabError:
 def main() -> None:
     """Perform the experiment in standard input; what came of it, or the error, goes to standard output."""
     try:
-        reply = to_reply(perform(decode(Experiment, json.load(sys.stdin), "experiment")))
+        asked: Performance = pickle.load(sys.stdin.buffer)  # noqa: S301 - the launcher's, and this is its guest
+        reply = to_reply(perform(asked.experiment, asked.cluster))
     except LabError as error:
         reply = encode_error(error)
     sys.stdout.buffer.write(reply)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,8 @@ from labkit.grade.draws import draw_seed, student_key
 from labkit.grade.exercise import find_exercise
 from labkit.session import kernelspec
 from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
 from labkit.spec.naming import namespace_name
+from labkit.spec.text import Text
 
 EXERCISE = "00-find-pod"
 CHECK = f'check("{EXERCISE}")'

@@ -10,7 +10,7 @@ from chart_samples import run
 from labkit.measure.records import GuestFacts
 from labkit.measure.schema import decode
 from labkit.performing import Experiment, Measured, to_reply
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.sweeping.cells import load_grid, plan_sweep
 from labkit.sweeping.running import Performed
 

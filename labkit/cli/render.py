@@ -12,7 +12,7 @@ import typer
 from labkit.proxy.plans import find_node, known_mode, lab_config, plan_node
 from labkit.proxy.printing import plan_document, plan_script
 from labkit.spec.cluster import read_manifests
-from labkit.spec.proxyconfig import read_proxy_config
+from labkit.spec.proxyconfigfile import read_proxy_config
 
 
 def render(

@@ -24,8 +24,8 @@ from labkit.measure.consistency import (
 )
 from labkit.proxy.plans import MODES
 from labkit.spec.clients import ClientPlan
-from labkit.spec.documents import Text
 from labkit.spec.schedulers import SCHEDULERS
+from labkit.spec.text import Text
 from labkit.traffic.fixed import FixedFlow, send_fixed_flows
 from labkit.traffic.flow import Target
 

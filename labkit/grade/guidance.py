@@ -15,7 +15,7 @@ from labkit.grade.draws import draw_seed, key_here
 from labkit.grade.exercise import find_exercise
 from labkit.grade.mark import Mark, read_mark
 from labkit.guest.jobs import JobPool
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from labkit.grade.exercise import Given

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import RequestError
 from labkit.fabric.shaping import Shaping, apply_shaping
 from labkit.lab.changing import ChangingCluster
-from labkit.lab.journeys import record_journey
-from labkit.measure.blasting import blast_service
 from labkit.measure.experiment import Programmed, complete_workload, measure_service
 from labkit.measure.recovery import Recovery
 from labkit.measure.targets import find_service_target
@@ -71,6 +69,8 @@ class Lab(ChangingCluster):
         Raises RequestError for a Service, client, number or clock that cannot be, TrafficError where frames
         cannot be sent or counted.
         """
+        from labkit.measure.blasting import blast_service
+
         programmed = Programmed(self.mode, self.algorithm, self.clock)
         return blast_service(self.network, self._target(service), flows, programmed=programmed, client=client)
 
@@ -140,6 +140,8 @@ class Lab(ChangingCluster):
         journey's own (`nft list ruleset`); nothing is left when it ends. Raises RequestError for a client,
         Service or packets that there are not, TrafficError where anything was lost.
         """
+        from labkit.lab.journeys import record_journey  # what few labs do is imported when they do it
+
         return record_journey(self, client, service, packets)
 
     def probe(

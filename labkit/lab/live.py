@@ -22,12 +22,10 @@ from labkit.proxy.settings import nftables_settings, node_settings
 from labkit.proxy.sync import Proxier
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.balancer import plan_balancer
-from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
-from labkit.spec.manifest import shipped_labs
 from labkit.spec.naming import namespace_name
 from labkit.spec.podstates import with_pod_states, written_state
 from labkit.spec.summary import summarise_cluster
+from labkit.spec.text import Text
 from labkit.traffic.backend import Backends, build_backends, plan_pod_ports
 from labkit.traffic.balancer import Balancer
 from labkit.traffic.prober import Prober
@@ -97,13 +95,40 @@ class LiveCluster:
         what the guest refuses. Then nothing is left.
         """
         require_guest()
+        # What reads manifests takes longer to import than all else here, and `open_cluster` does without.
+        from labkit.spec.cluster import read_manifests
+        from labkit.spec.manifest import shipped_labs
+
         if not manifests:
             raise RequestError(
                 "a lab needs a manifest", todo=f"name a file, or one of: {', '.join(shipped_labs())}"
             )
-        cluster = read_manifests(manifests)
+        return cls.open_cluster(
+            read_manifests(manifests),
+            manifests=tuple(_manifest_name(one) for one in manifests),
+            mode=mode,
+            scheduler=scheduler,
+            config=config,
+            clients=clients,
+            on_progress=on_progress,
+        )
+
+    @classmethod
+    def open_cluster(
+        cls,
+        cluster: ClusterSpec,
+        *,
+        manifests: tuple[str, ...] = (),
+        mode: str = "iptables",
+        scheduler: str = "rr",
+        config: ProxyConfig | None = None,
+        clients: Sequence[ClientPlan] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Self:
+        """Build a cluster whose manifests (their names) were read before; else as `open`."""
+        require_guest()
         lab = cls(cluster, config or lab_config(cluster), clients)
-        lab.manifests = tuple(_manifest_name(one) for one in manifests)
+        lab.manifests = manifests
         lab.mode, lab.scheduler = mode_of_this_linux(mode), scheduler
         lab._build(on_progress)
         return lab

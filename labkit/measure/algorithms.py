@@ -13,7 +13,7 @@ from labkit import __version__
 from labkit.measure.records import GuestFacts, RunResult  # noqa: TC001  see above
 from labkit.measure.rowfile import ExperimentResult
 from labkit.proxy.printing import KUBE_PROXY
-from labkit.spec.documents import Text  # noqa: TC001
+from labkit.spec.text import Text  # noqa: TC001
 from labkit.traffic.workload import Workload  # noqa: TC001
 
 

@@ -13,8 +13,8 @@ from labkit.measure.records import GuestFacts  # noqa: TC001
 from labkit.measure.recovery import Recovery  # noqa: TC001  schema.py reads the annotations at run time
 from labkit.measure.rowfile import ExperimentResult
 from labkit.proxy.printing import KUBE_PROXY
-from labkit.spec.documents import Text  # noqa: TC001
 from labkit.spec.events import Death  # noqa: TC001
+from labkit.spec.text import Text  # noqa: TC001
 from labkit.traffic.retrying import CallPlan  # noqa: TC001
 
 if TYPE_CHECKING:

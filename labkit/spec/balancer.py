@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from labkit.errors import RequestError
-from labkit.spec.fields import is_ipv4
+from labkit.spec.ipv4 import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

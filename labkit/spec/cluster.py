@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from labkit.spec.documents import Findings, Text, read_texts
+from labkit.spec.documents import Findings, read_texts
 from labkit.spec.endpointobjects import Endpoints
 from labkit.spec.endpoints import plan_slices
 from labkit.spec.ingresses import plan_ingresses
@@ -18,6 +18,7 @@ from labkit.spec.objects import EndpointSlice, Node, Object, Service
 from labkit.spec.pods import plan_drafts
 from labkit.spec.scheduling import plan_pods
 from labkit.spec.services import plan_services
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

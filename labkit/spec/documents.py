@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import Mistake, SpecError
+from labkit.spec.text import Text
 from labkit.spec.yamlplaces import Path as ValuePath
 from labkit.spec.yamlplaces import Position, read_positions
 from labkit.spec.yamltext import Fault, read_yaml
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _START = Position((1, 1), (1, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A manifest that is no file; `name` stands for the file's name in places."""
-
-    name: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from labkit.spec.ipv4 import is_ipv4
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -21,7 +23,6 @@ _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _QUALIFIED = re.compile(r"([a-zA-Z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Strict(strict=False)]  # strict would refuse the lists that YAML and JSON give
@@ -43,11 +44,6 @@ class Fields(BaseModel):
 def refusal(message: str, todo: str = "") -> PydanticCustomError:
     """Return the error with which a field says what is wrong and what to write instead."""
     return PydanticCustomError("labkit", "{message}", {"message": message, "todo": todo})
-
-
-def is_ipv4(text: str) -> bool:
-    """Tell whether `text` is an IPv4 address in dotted form, without leading zeros."""
-    return _IPV4.fullmatch(text) is not None
 
 
 def _matching(pattern: re.Pattern[str], longest: int, what: str, rule: str) -> Callable[[str], str]:

@@ -16,13 +16,15 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create
 
 from labkit.errors import LabError, SpecError
 from labkit.spec.cluster import load_manifests
-from labkit.spec.documents import Document, Findings, Place, Text, read_documents
+from labkit.spec.documents import Document, Findings, Place, read_documents
 from labkit.spec.fields import Fields, Many, refusal
 from labkit.spec.schedulers import SCHEDULERS
 from labkit.spec.wording import dotted, nearest, shown, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from labkit.spec.text import Text
 
 MODES = ("iptables", "nftables", "ipvs")
 MOST_CELLS = 100_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
-from labkit.spec.fields import is_ipv4
+from labkit.spec.ipv4 import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

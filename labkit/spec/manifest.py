@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from labkit.errors import RequestError
-from labkit.spec.documents import Document, Findings, Place, Text, read_documents
+from labkit.spec.documents import Document, Findings, Place, read_documents
 from labkit.spec.kinds import KINDS
 from labkit.spec.objects import Object
 from labkit.spec.spelling import misspelt_fields
+from labkit.spec.text import Text
 from labkit.spec.wording import dotted, nearest, shown, worded
 
 if TYPE_CHECKING:

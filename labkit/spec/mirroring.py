@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
-from labkit.spec.fields import is_ipv4
+from labkit.spec.ipv4 import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.clients import client_block
-from labkit.spec.fields import ipv4_network, is_ipv4
+from labkit.spec.fields import ipv4_network
+from labkit.spec.ipv4 import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

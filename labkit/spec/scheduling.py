@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from labkit.spec import model
-from labkit.spec.fields import is_ipv4
+from labkit.spec.ipv4 import is_ipv4
 from labkit.spec.nodes import FIRST_POD, PlannedNode, pod_addresses
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from labkit.spec import model
 from labkit.spec.clusterips import Occupied, assign_cluster_ips
-from labkit.spec.fields import ipv4_network, is_ipv4
+from labkit.spec.fields import ipv4_network
+from labkit.spec.ipv4 import is_ipv4
 from labkit.spec.nodeports import assign_node_ports
 from labkit.spec.schedulers import SCHEDULER_ANNOTATION, unknown_scheduler
 from labkit.spec.wording import shown

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from labkit.spec.documents import Text
     from labkit.spec.model import ClusterSpec
+    from labkit.spec.text import Text
 
 GRID_KINDS = GridKinds(Workload, Shaping, Event)
 IDENTITY_LETTERS = 16

@@ -15,7 +15,7 @@ from labkit import Lab
 from labkit.guest.probe import takes_nftables
 from labkit.lab import journeys
 from labkit.proxy.plans import MODES
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 pytestmark = pytest.mark.skipif(not takes_nftables(), reason="journeys are whole in the lab's own Linux only")
 CLIENTS = ("client", "outside", "node-1")

@@ -5,7 +5,7 @@ from health_clusters import QUICK
 
 from labkit import Lab
 from labkit.errors import RequestError
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.traffic.flow import Target
 from labkit.traffic.retrying import CallPlan, call_repeatedly
 

@@ -7,8 +7,8 @@ import pytest
 from health_clusters import QUICK
 
 from labkit import Lab
-from labkit.spec.documents import Text
 from labkit.spec.model import Probe
+from labkit.spec.text import Text
 from labkit.traffic.prober import probe_once
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from labkit.errors import SpecError
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
 from labkit.spec.model import ClusterSpec
+from labkit.spec.text import Text
 from labkit.spec.yamlplaces import read_positions
 from labkit.spec.yamltext import read_yaml
 

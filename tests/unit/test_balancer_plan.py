@@ -9,9 +9,9 @@ from labkit.errors import RequestError
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.balancer import plan_balancer
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_lab
 from labkit.spec.model import LoadBalancerIngress
+from labkit.spec.text import Text
 from labkit.traffic.ingressroutes import choose_route
 
 TRAP = read_cluster([shipped_lab("ingress-trap")])

@@ -2,6 +2,9 @@
 
 import json
 import os
+import pickle
+import subprocess
+import sys
 import tempfile
 from types import MappingProxyType
 
@@ -22,7 +25,8 @@ from labkit.fabric.shaping import Shaping
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Timing, read_clock
 from labkit.guest.jobs import Job
 from labkit.measure.schema import decode, encode
-from labkit.performing import read_reply
+from labkit.performing import Performance, read_reply
+from labkit.spec.cluster import read_manifests
 from labkit.traffic.workload import Workload
 
 
@@ -37,7 +41,15 @@ def test_an_experiment_comes_back_from_json_as_it_was():
     )
     again = decode(Experiment, json.loads(json.dumps(encode(experiment))), "experiment")
     assert again == experiment
-    assert plan_job(again) == plan_job(experiment)
+
+
+def test_a_job_carries_the_experiment_and_the_cluster_that_its_manifests_describe():
+    experiment = Experiment.of("unequal", shaping=MappingProxyType({"client": Shaping(delay_ms=10.0)}))
+    asked = pickle.loads(plan_job(experiment).request)
+    assert asked == Performance(experiment, read_manifests(["unequal"]))
+    assert "pydantic" not in subprocess.check_output(
+        (sys.executable, "-c", "import labkit.performing, labkit.lab, sys; print(*sys.modules)"), text=True
+    )
 
 
 def test_an_experiment_holds_its_manifests_whole(tmp_path):

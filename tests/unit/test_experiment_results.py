@@ -29,7 +29,7 @@ from labkit.measure.shortconnections import (
     ShortConnectionsResult,
     ShortConnectionsRow,
 )
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.traffic.retrying import Attempt, Call, CallPlan
 
 GUEST = GuestFacts("uml", "6.12", 1)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import SpecError
-from labkit.spec.documents import Text
 from labkit.spec.grid import MOST_CELLS
+from labkit.spec.text import Text
 from labkit.sweeping.cells import load_grid, plan_sweep
 from labkit.traffic.workload import Workload
 

@@ -10,8 +10,8 @@ from nft_model import run_transaction
 from labkit.proxy.plans import MODES, find_node, plan_node
 from labkit.proxy.printing import plan_document
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
-from labkit.spec.proxyconfig import read_proxy_config
+from labkit.spec.proxyconfigfile import read_proxy_config
+from labkit.spec.text import Text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "proxy"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.in"))

@@ -11,9 +11,9 @@ import pytest
 
 from labkit.errors import RequestError, SpecError
 from labkit.spec.cluster import read_cluster, read_manifests
-from labkit.spec.documents import Text
 from labkit.spec.manifest import shipped_lab, shipped_labs
 from labkit.spec.model import ClusterSpec, Endpoint, EndpointPort, LoadBalancerIngress
+from labkit.spec.text import Text
 
 
 def cluster(*objects: dict[str, Any]) -> ClusterSpec:

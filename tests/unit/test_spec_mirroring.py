@@ -4,7 +4,7 @@ import pytest
 
 from labkit.errors import SpecError
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 SERVICE = """
 apiVersion: v1

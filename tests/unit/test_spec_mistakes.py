@@ -6,7 +6,7 @@ import pytest
 
 from labkit.errors import SpecError
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "spec"
 BROKEN = sorted(file for file in GOLDEN.iterdir() if file.suffix in (".yaml", ".json"))

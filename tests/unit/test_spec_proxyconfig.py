@@ -3,8 +3,9 @@
 import pytest
 
 from labkit.errors import Mistake, SpecError
-from labkit.spec.documents import Text
-from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, ProxyConfig, read_proxy_config
+from labkit.spec.proxyconfig import IptablesConfig, IpvsConfig, ProxyConfig
+from labkit.spec.proxyconfigfile import read_proxy_config
+from labkit.spec.text import Text
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 

@@ -18,7 +18,7 @@ import pytest
 from labkit.errors import LabError
 from labkit.experiment import Experiment, run, run_all
 from labkit.fabric.shaping import Shaping
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.traffic.workload import Workload
 
 TOLERANCE_US = 50

@@ -16,7 +16,7 @@ from labkit.grade.mark import Finding
 from labkit.grade.replay import replay_tables
 from labkit.lab import Lab
 from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.traffic.flow import Target
 
 if TYPE_CHECKING:

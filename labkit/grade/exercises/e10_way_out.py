@@ -14,7 +14,7 @@ from labkit.grade.exercises.publishing import INGRESS_PORT, call, draw_published
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
