@@ -7,7 +7,6 @@ or Jupyter ends. Nothing of the connection is written to disk.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import GuestError
 from labkit.guest.capabilities import choose_linux, command_path
-from labkit.guest.line import Frame, FrameType, decode_count
+from labkit.guest.line import Frame, FrameType, decode_count, decode_failure
 from labkit.guest.process import SpawnRequest
 from labkit.guest.run import Guest
 from labkit.guest.streams import Stream
@@ -84,7 +83,7 @@ class Session:
 
     def _handle(self, frame: Frame) -> None:
         if frame.type == FrameType.FAILED:
-            self._failure, self._status = json.loads(frame.payload)["message"], 1
+            (_, self._failure), self._status = decode_failure(frame.payload), 1
         elif frame.type == FrameType.EXITED:
             code = os.waitstatus_to_exitcode(decode_count(frame.payload))
             self._status = code if code >= 0 else 128 - code
