@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = ["Manifest", "Problem", "kernel_path", "shipped"]
-__version__ = "0.3.0"
+__version__ = "0.3.1"
 
 PACKED = Path(__file__).with_name("linux-labkit.xz")
 MANIFEST = Path(__file__).with_name("manifest.json")
