@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli.progress import progress_display
 from labkit.course.lesson import lesson_sources
 
+if TYPE_CHECKING:
+    from labkit.claims.ledger import Ledger
+
 app = typer.Typer(no_args_is_help=True, help="The lessons: from their sources to notebooks, and to grades.")
 
 Source = Annotated[Path, typer.Option(help="Where the lessons' sources are.")]
 Course = Annotated[Path, typer.Option(help="The course root, or a folder in it.")]
 SOURCES = Path("notebooks/source")
+CLAIMS_PAGE = Path("docs/claims.md")
 HERE = Path()
 
 
@@ -151,3 +156,57 @@ def report(
     root = find_root(course)
     for path in write_report(root, output or root / "report"):
         typer.echo(str(path))
+
+
+@app.command()
+def claims(
+    numbers: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="NUMBER ...", help="Measure only these sentences, and write nothing."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="The page; its figures are in the .jsonl beside it.")
+    ] = CLAIMS_PAGE,
+    *,
+    check: Annotated[
+        bool, typer.Option(help="Write nothing: do the verdicts agree with those of the page's figures?")
+    ] = False,
+) -> None:
+    """Measure what a vendor's page claims, judge it sentence by sentence, and write the page.
+
+    It takes minutes. Interrupted it writes nothing. With --check the status is 1 where a verdict differs.
+    """
+    from labkit.claims.ledger import Ledger, find_changes, measure_ledger
+    from labkit.claims.page import render_lines, render_page
+    from labkit.claims.sentences import find_claims
+    from labkit.measure.results import write_text
+
+    figures = output.with_suffix(".jsonl")
+    before = Ledger.read(figures) if check else None
+    asked = find_claims(numbers or ())
+    with progress_display("Measuring the claims") as on_progress:
+        ledger = measure_ledger(asked, f"{datetime.now(UTC):%Y-%m-%d}", on_progress)
+    typer.echo("\n".join(render_lines(ledger.judgements)))
+    if before is not None:
+        _end_check(find_changes(before, ledger))
+    elif not numbers:
+        ledger.write(figures)
+        write_text(output, render_page(ledger))
+        typer.echo(f"\nThe page: {output}\nIts figures: {figures}")
+    _end_measuring(ledger)
+
+
+def _end_check(changes: tuple[str, ...]) -> None:
+    """Say which verdicts another run does not share, and end with 1 where there are some."""
+    for change in changes:
+        sys.stderr.write(f"labkit: {change}\n")
+    if changes:
+        raise typer.Exit(1)
+    typer.echo("\nEvery verdict agrees with the page's.")
+
+
+def _end_measuring(ledger: Ledger) -> None:
+    for failure in ledger.failures:
+        sys.stderr.write(f"labkit: {failure}\n")
+    if ledger.failures:
+        raise typer.Exit(1)

@@ -22,6 +22,7 @@ from labkit.traffic.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labkit.fabric.namespace import Namespace
     from labkit.measure.records import RunResult
     from labkit.measure.scaling import PlaceName, ScalingMode
 
@@ -64,6 +65,11 @@ class ProgrammedNode:
 
     def __exit__(self, *_: object) -> None:
         self._parts.close()
+
+    @property
+    def namespace(self) -> Namespace:
+        """The node's namespace: what was programmed can be read there."""
+        return self._proxier.namespace
 
     def program(self) -> SyncTimes:
         """Program the node from nothing, take one endpoint of the last Service away and give it back."""
