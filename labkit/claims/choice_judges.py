@@ -70,9 +70,8 @@ def _judge_waiting(figures: Figures) -> Part:
     if gain.low >= CLEARLY:
         verdict = LIMITED
         why = (
-            "Where one pod is eight times as slow as another, and all calls pass through one node, `lc` "
-            "keeps the slowest calls much shorter than dice do. With equal pods, or calls through many "
-            "nodes, there is less to gain."
+            "Where pods need 5, 10 and 40 ms and all calls pass through one node, `lc` keeps the slowest "
+            "calls much shorter than dice do. Sentence 10 says what limits it in a cluster."
         )
     elif gain.high < CLEARLY:
         verdict, why = CONTRADICTED, "Unequal pods make nobody wait longer with dice than with `lc`."
@@ -92,9 +91,9 @@ def _judge_dead(figures: Figures) -> Iterator[Part]:
     ipvs_last = figures.count("IPVS rr: of the last 20 of them")
     if ipvs_last:
         why = (
-            "A dead pod got its share of the calls to the end, in IPVS mode as in iptables mode. They "
-            "stopped when its endpoint was removed: that is what a readiness probe of the kubelet's brings "
-            "about, in every mode."
+            "To the end calls were sent to the dead pod, in IPVS mode as in iptables mode. They stopped "
+            "when its endpoint was removed, which a readiness probe of the kubelet's brings about in every "
+            "mode."
         )
         yield Part("health checks", CONTRADICTED, why, (*last, *after))
     else:

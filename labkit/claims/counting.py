@@ -52,12 +52,15 @@ def count_hooks() -> Iterator[Figure]:
             ("a pod", lab.clients["client"], lab.network.plan.clients["client"].address),
             ("the node", node, lab.cluster.nodes[0].address),
         ):
-            node.command(["iptables-legacy", "-t", "nat", "-Z"])
+            for table in ("nat", "mangle"):
+                node.command(["iptables-legacy", "-t", table, "-Z"])
             flows = [FixedFlow(address, FIRST_PORT + number, target) for number in range(HOOK_CALLS)]
             outcomes = send_fixed_flows(caller, flows)
             yield exact(f"calls of {name} that were answered", sum(one.pod is not None for one in outcomes))
             for hook in ("PREROUTING", "OUTPUT"):
                 yield exact(f"calls of {name} that met KUBE-SERVICES at {hook}", _jumps(node, hook))
+            if name == "a pod":
+                yield exact("packets that passed PREROUTING meanwhile", _passed(node))
 
 
 def count_trap() -> Iterator[Figure]:
@@ -102,6 +105,12 @@ def _jumps(node: Namespace, hook: str) -> int:
     """Return how many packets the jump from a built-in chain to KUBE-SERVICES matched."""
     lines = _lines(node, "iptables-legacy", "-t", "nat", "-nvxL", hook)
     return sum(int(line.split()[0]) for line in lines if " KUBE-SERVICES " in line)
+
+
+def _passed(node: Namespace) -> int:
+    """Return how many packets the mangle table has seen at PREROUTING: it has no rules, but sees them all."""
+    policy = _lines(node, "iptables-legacy", "-t", "mangle", "-nvxL", "PREROUTING")[0]
+    return int(policy.split()[policy.split().index("packets,") - 1])
 
 
 def _lines(namespace: Namespace, *argv: str) -> list[str]:

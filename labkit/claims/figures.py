@@ -76,20 +76,24 @@ def ratio(name: str, above: Figure, below: Figure) -> Figure:
     )
 
 
+def counted_services(services: int) -> str:
+    """Return the number of Services as words: "1 Service", "5,000 Services"."""
+    return f"{services:,} Service{'s' if services > 1 else ''}"
+
+
 def first_packet(mode: str, services: int, place: str) -> str:
     """Return the name of a first packet's delay: to the first or the last of so many Services."""
-    count = f"{services:,} Service{'s' if services > 1 else ''}"
-    return f"first packet, {mode}, {count}, to the {place} one"
+    return f"first packet, {mode}, {counted_services(services)}, to the {place} one"
 
 
 def rule_count(mode: str, services: int) -> str:
     """Return the name of the number of iptables rules on a node in a mode, with so many Services."""
-    return f"iptables rules, {mode}, {services:,} Service{'s' if services > 1 else ''}"
+    return f"iptables rules, {mode}, {counted_services(services)}"
 
 
 def change_time(mode: str, services: int) -> str:
     """Return the name of the time that kube-proxy takes to remove one endpoint among so many Services."""
-    return f"one endpoint removed, {mode}, {services:,} Service{'s' if services > 1 else ''}"
+    return f"one endpoint removed, {mode}, {counted_services(services)}"
 
 
 def answers(mode: str, what: str) -> str:

@@ -59,9 +59,9 @@ def _measured(ledger: Ledger) -> str:
         for kind, release, cpus in guests
     )
     where = (
-        f"Measured on {ledger.plan.measured_on} (UTC) with labkit {ledger.plan.labkit}, whose rules are those "
-        f"of kube-proxy v{ledger.plan.kube_proxy}. The guests: {linux}; their load was {min(loads):g} to "
-        f"{max(loads):g}."
+        f"Measured on {ledger.plan.measured_on} (UTC) with labkit {ledger.plan.labkit}, whose rules are "
+        f"those of kube-proxy v{ledger.plan.kube_proxy}. The guests: {linux}; their load was {min(loads):g} "
+        f"to {max(loads):g}."
     )
     failed = (f"Not measured: {failure}" for failure in ledger.failures)
     return "\n".join(f"{line}\n" for line in (where, *failed))

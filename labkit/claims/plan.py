@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.claims.figures import SIZES
+from labkit.claims.figures import SIZES, counted_services
 from labkit.guest.clock import Clock  # noqa: TC001  the cell is read from JSON by its annotations
 
 SCALING_MODES = ("iptables-legacy", "ipvs")
@@ -28,8 +28,9 @@ class Measurement:
     services: int = 0
 
     def __str__(self) -> str:
-        size = f", {self.mode}, {self.services:,} Services" if self.services else ""
-        return f"{self.name}{size}"
+        if not self.services:
+            return self.name
+        return f"{self.name}, {self.mode}, {counted_services(self.services)}"
 
 
 MEASUREMENTS = (

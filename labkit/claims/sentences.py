@@ -61,7 +61,7 @@ CLAIMS = (
         6,
         "The cost of iptables mode is O(n) in Services and pods.",
         "06",
-        ("scaling", "choice among pods"),
+        ("scaling", "choice among pods", "hooks"),
         judge_linear,
     ),
     Claim(

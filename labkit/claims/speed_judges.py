@@ -16,6 +16,7 @@ from labkit.claims.figures import (
     Figure,
     Figures,
     change_time,
+    counted_services,
     first_packet,
     number,
     ratio,
@@ -53,8 +54,7 @@ def judge_first_packet(figures: Figures) -> Part:
         verdict = LIMITED
         why = (
             f"With {MANY:,} Services a connection's first packet to the last one is faster in IPVS mode; "
-            "with one Service it is not, and later packets of a connection meet no such rule in either "
-            "mode."
+            "with one Service it is not."
         )
     return Part("faster forwarding", verdict, why, (large, small))
 
@@ -128,18 +128,21 @@ def _judge_many_short(figures: Figures) -> Part:
 
 def judge_linear(figures: Figures) -> Iterator[Part]:
     """Judge sentence 6: the cost of iptables mode is O(n) in Services and pods."""
-    slope, first = _slope(figures, "iptables-legacy", "last"), _slope(figures, "iptables-legacy", "first")
+    slope, first = (_slope(figures, "iptables-legacy", place) for place in ("last", "first"))
+    met = figures["calls of a pod that met KUBE-SERVICES at PREROUTING"]
+    passed = figures["packets that passed PREROUTING meanwhile"]
     last_costs = ratio(
         f"first packet to the last of {MANY:,} Services / to the first one",
         figures[first_packet("iptables-legacy", MANY, "last")],
         figures[first_packet("iptables-legacy", MANY, "first")],
     )
     verdict: Verdict
-    if slope.low > SMALL_SLOPE_NS and last_costs.low >= CLEARLY:
+    if slope.low > SMALL_SLOPE_NS and last_costs.low >= CLEARLY and met.value < passed.value:
         verdict = LIMITED
         why = (
             "A connection's first packet pays for each Service that stands before its own in the list; the "
-            "first Service of the list does not get slower, and later packets are not compared at all."
+            "first Service of the list does not get slower, and of each connection's packets only one met "
+            "the list."
         )
     elif slope.low > SMALL_SLOPE_NS:
         verdict, why = (
@@ -148,7 +151,7 @@ def judge_linear(figures: Figures) -> Iterator[Part]:
         )
     else:
         verdict, why = _flat_or_unknown(slope)
-    yield Part("in Services", verdict, why, (slope, first, last_costs))
+    yield Part("in Services", verdict, why, (slope, first, last_costs, met, passed))
     few, many = (
         figures[f"iptables, {pods} pods: rules compared to choose one"] for pods in (FEW_PODS, MANY_PODS)
     )
@@ -198,8 +201,8 @@ def judge_constant(figures: Figures) -> Iterator[Part]:
 def _first_packets(figures: Figures, size: int, place: str) -> Figure:
     """Return how many times as long a first packet takes in iptables mode as in IPVS mode."""
     above, below = (figures[first_packet(mode, size, place)] for mode in ("iptables-legacy", "ipvs"))
-    services = f"{size:,} Service{'s' if size > 1 else ''}"
-    return ratio(f"first packet of iptables / IPVS, {services}, to the {place} one", above, below)
+    name = f"first packet of iptables / IPVS, {counted_services(size)}, to the {place} one"
+    return ratio(name, above, below)
 
 
 def _slope(figures: Figures, mode: str, place: str) -> Figure:
