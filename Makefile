@@ -9,6 +9,7 @@
 # make journeys  a journey for every row of the flow table, on random clusters, and a thousand in a row (minutes)
 # make test-course  every right and wrong answer, a class graded also by plain nbgrader, every lesson checked (minutes)
 # make grade-crowd  200 submissions, generated and graded (COUNT=20: fewer; JOBS=2; COURSE=folder), and the time it took
+# make claims   the claim ledger measured anew into docs/claims.md (CHECK=yes: compared with it instead); a minute or more
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -30,7 +31,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
+.PHONY: claims setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -118,6 +119,9 @@ attempts: setup
 test-course: attempts
 	$(BIN)/python -m pytest --timeout=1200 tests/unit/test_grade_*.py tests/unit/test_course_*.py tests/course tests/notebooks tests/session/test_hostile.py
 	$(BIN)/labkit course check
+
+claims: setup
+	$(BIN)/labkit course claims $(if $(CHECK),--check)
 
 COURSE ?= /tmp/labkit-crowd
 grade-crowd: setup
