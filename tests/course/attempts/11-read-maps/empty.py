@@ -1,0 +1,2 @@
+# points: 0, lost: chain, node_port, pods, refused
+found = {"chain": "", "node_port": "", "pods": [], "refused": []}
