@@ -8,11 +8,12 @@ from labkit.chart import facts, style
 from labkit.chart.picture import Chart
 from labkit.chart.table import Column, Table
 from labkit.errors import RequestError
+from labkit.measure.scaling import ScalingResult, join_results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from labkit.measure.scaling import ScalingResult, ScalingRow
+    from labkit.measure.scaling import ScalingRow
     from labkit.measure.slope import Line
 
 Place = Literal["first", "middle", "last"]
@@ -26,14 +27,17 @@ COLOURS: Mapping[str, str] = {
 HEIGHT_PX = 420
 
 
-def show_scaling(result: ScalingResult, place: Place = "last") -> Chart:
+def show_scaling(results: Sequence[ScalingResult] | ScalingResult, place: Place = "last") -> Chart:
     """Return the chart of first-packet delay (p05, with its 95 % interval) by the number of Services.
+
+    Several results are drawn as one (`join_results`).
 
     `place` is the Service that is called: the "first", "middle" or "last" of the cluster. Straight lines are
     those of least squares. The table has programming times, too. Raises RequestError for another place.
     """
     if place not in PLACES:
         raise RequestError(f"there is no place {place!r}", todo=f"use one of: {', '.join(PLACES)}")
+    result = results if isinstance(results, ScalingResult) else join_results(results)
     title = f"First packet to the {place} Service, p05 in µs"
     fits = result.fits(place)
     return Chart(_figure(title, result, place, fits), _table(title, result, place), _alt(result, place, fits))

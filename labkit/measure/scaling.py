@@ -6,11 +6,12 @@ scaling.schema.json.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  schema.py reads the annotations at run time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence  # noqa: TC003  schema.py reads the annotations at run time
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from labkit import __version__
+from labkit.errors import RequestError
 from labkit.measure.records import GuestFacts, Quantile  # noqa: TC001  see above
 from labkit.measure.rowfile import ExperimentResult
 from labkit.measure.slope import Line, fit_line
@@ -94,3 +95,23 @@ class ScalingResult(ExperimentResult[ScalingPlan, ScalingRow]):
                 points = [(row.services, row.first_packet_us[place][delay].value * 1000) for row in rows]
                 found[mode] = fit_line(points)
         return found
+
+
+def join_results(results: Sequence[ScalingResult]) -> ScalingResult:
+    """Return all rows of several results as one; of equal modes and sizes the later result's row counts.
+
+    Raises RequestError where there is none, or where they differ in flows or endpoints.
+    """
+    if len({(one.plan.flows, one.plan.endpoints) for one in results}) != 1:
+        raise RequestError(
+            "these results of scaling do not belong together" if results else "there is no result to show",
+            todo="measure all of them with the same flows= and endpoints=",
+        )
+    rows = {(row.mode, row.services): row for one in results for row in one.rows}
+    plan = replace(
+        results[0].plan,
+        sizes=tuple(sorted({size for one in results for size in one.plan.sizes})),
+        modes=tuple(mode for mode in SCALING_MODES if any(mode in one.plan.modes for one in results)),
+    )
+    failures = tuple(failure for one in results for failure in one.failures)
+    return ScalingResult(plan, tuple(rows.values()), failures)
