@@ -1,10 +1,9 @@
-"""Programming: how long kube-proxy's work takes at the fewest and the most Services, from nothing and for one change."""
+"""Programming: how long kube-proxy's work takes with few Services and with many, whole and for one change."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.chart import facts
 from labkit.chart.panels import Key, Line, Panel, Reading, draw_panels
 from labkit.chart.picture import Chart
 from labkit.chart.table import Column, Table
@@ -69,7 +68,7 @@ def _alt(result: ScalingResult) -> str:
         if rows := result.of_mode(mode):
             last = rows[-1]
             parts.append(
-                f"{mode} {_ms(last.program_s)} ms for all {facts.counted(last.services, 'Service')}, "
+                f"{mode} {_ms(last.program_s)} ms for all of {last.services:,} Services, "
                 f"{_ms(last.remove_s)} ms for one endpoint less"
             )
     return f"Programming a node: {'; '.join(parts)}."

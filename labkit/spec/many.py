@@ -1,4 +1,4 @@
-"""Clusters of any size: many Services, all in front of the same few pods; made without YAML, or as a manifest."""
+"""Clusters of any size: many Services, all in front of the same few pods, without YAML or as a manifest."""
 
 from __future__ import annotations
 

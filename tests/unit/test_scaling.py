@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from labkit.chart.programming import show_programming
 from labkit.chart.scaling import show_scaling
 from labkit.errors import RequestError
 from labkit.experiments.scaling import plan_cells, plan_scaling
 from labkit.measure import scaling as records
 from labkit.measure.records import GuestFacts, Quantile
 from labkit.proxy.plans import lab_config, plan_node
-from labkit.spec.many import plan_many_services
+from labkit.spec.cluster import read_manifests
+from labkit.spec.many import many_services, plan_many_services
 
 ASKED = {"flows": 400, "endpoints": 2, "seed": 1, "memory_mb": 512}
 
@@ -108,6 +110,50 @@ def test_too_few_sizes_draw_no_line():
     assert "too few sizes" in show_scaling(few).alt
 
 
+def part(mode, sizes, delay_us):
+    plan = plan_scaling(sizes, (mode,), **ASKED)
+    return records.ScalingResult(plan, tuple(row(mode, size, delay_us) for size in plan.sizes), (f"{mode}!",))
+
+
+def test_results_of_several_calls_are_joined_and_the_later_of_two_equal_rows_counts():
+    joined = records.join_results([part("ipvs", (1, 500), 9.0), part("iptables-nft", (9,), 5.0)])
+    assert (joined.plan.sizes, joined.plan.modes) == ((1, 9, 500), ("iptables-nft", "ipvs"))
+    assert joined.failures == ("ipvs!", "iptables-nft!")
+    again = records.join_results([joined, part("ipvs", (500,), 7.0)])
+    assert [one.first_packet_us["last"]["p05"].value for one in again.of_mode("ipvs")] == [9.0, 7.0]
+    assert show_scaling([joined, part("ipvs", (500,), 7.0)]).table == show_scaling(again).table
+
+
+def test_results_that_were_measured_otherwise_are_not_joined():
+    other = part("ipvs", (1,), 9.0)
+    few = replace(other, plan=replace(other.plan, flows=20))
+    for results in ([], [other, few]):
+        with pytest.raises(RequestError):
+            show_programming(results)
+
+
+def test_the_chart_of_programming_draws_the_fewest_and_the_most_services_and_lists_all():
+    chart = show_programming([result(), part("nftables", (1,), 5.0)])
+    assert chart.drawing["layout"]["yaxis"]["ticktext"] == [
+        "iptables-legacy, 1",
+        "iptables-legacy, 2,000",
+        "nftables, 1",
+        "ipvs, 1",
+        "ipvs, 2,000",
+    ]
+    assert len(chart.table.rows) == 7
+    assert "ipvs 500 ms for all of 2,000 Services, 10 ms for one endpoint less" in chart.alt
+    assert "<svg" in chart.still
+
+
+def test_many_services_as_a_manifest_are_those_that_are_planned():
+    written, planned = read_manifests([many_services(300)]), plan_many_services(300)
+    assert [one.cluster_ip for one in written.services] == [one.cluster_ip for one in planned.services]
+    assert [one.key for one in written.services] == [one.key for one in planned.services]
+    assert [pod.node for pod in written.pods] == ["node-1", "node-2"]
+    assert {len(one.endpoints) for one in written.slices} == {2}
+
+
 @pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
 def test_many_services_are_a_cluster_that_every_planner_takes(mode):
     cluster = plan_many_services(300)
@@ -117,5 +163,6 @@ def test_many_services_are_a_cluster_that_every_planner_takes(mode):
 
 
 def test_services_that_cannot_be_made_are_refused():
-    with pytest.raises(RequestError):
-        plan_many_services(0)
+    for make, count in ((plan_many_services, 0), (many_services, 0), (many_services, 2001)):
+        with pytest.raises(RequestError, match="cannot be"):
+            make(count)

@@ -58,11 +58,15 @@ def judge(given: Given, said: Any) -> Iterator[Finding]:
     values = said if isinstance(said, dict) else {}
     slope_ns = 1000 * walking.slope
     yield _compare(
-        "slope", 2.0, values.get("ns_per_service"), slope_ns, "all points count: least squares; 1 µs = 1000 ns"
+        "slope",
+        2.0,
+        values.get("ns_per_service"),
+        slope_ns,
+        "least squares, all points; 1 µs is 1000 ns",
     )
     yield _compare("start", 1.0, values.get("start_us"), walking.intercept, "the line's height at 0 Services")
     meet = _meet(walking, looking_up)
-    yield _compare("even", 1.0, values.get("even_at"), meet, "where start + slope x Services are equal for both")
+    yield _compare("even", 1.0, values.get("even_at"), meet, "start + slope x Services is the same for both")
 
 
 def _lines(given: Given) -> tuple[Line, Line]:

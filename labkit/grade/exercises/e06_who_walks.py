@@ -22,7 +22,7 @@ NODES = ("node-1", "node-2")
 CHAIN = ("nat", "KUBE-SERVICES")
 POD_PORT = 8080
 TODO = {
-    "near": "count the list's rules up to the one that matches; when the pod is on this node, who else reads?",
+    "near": "count the list's rules up to the one that matches; does anybody else read for this pod?",
     "far": "what address does the packet carry when it enters the pod's node? which rule there has it?",
     "direct": "a packet to a pod's own address is to no Service: which rule of the list stops it?",
     "later": "who remembers a connection, so that its later packets meet no rule of the table nat?",
