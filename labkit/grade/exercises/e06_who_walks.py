@@ -32,6 +32,7 @@ TODO = {
 def plan_draw(random: Random) -> Given:
     """Return 12 to 30 Services, each in front of a pod on the one or on the other node, and whom to call."""
     names = [f"s-{number}" for number in range(1, random.randint(12, 30) + 1)]
+    random.shuffle(names)  # a Service's name does not say which place its rule has
     near, far = random.sample(names[2:-1], 2)  # neither the first nor the last: those are easy to guess
     behind = {name: random.choice(["near", "far"]) for name in names} | {near: "near", far: "far"}
     services = (
