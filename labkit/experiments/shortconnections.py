@@ -2,7 +2,8 @@
 
     show_short_connections(short_connections())
 
-In real time, one mode after the other, each in a fresh guest.
+In real time, one mode after the other, each in a fresh guest. `short_connections_here` measures in this very
+Linux.
 """
 
 from __future__ import annotations
@@ -77,6 +78,22 @@ def short_connections(
         plan_cells(plan), _MODULE, ShortConnectionsRow, clock="real", on_progress=on_progress
     )
     return ShortConnectionsResult(plan, rows, failures)
+
+
+def short_connections_here(
+    modes: Sequence[str] = SHOWN_MODES,
+    *,
+    connections: int = CONNECTIONS,
+    reused: int = REUSED,
+    seed: int = 1,
+) -> ShortConnectionsResult:
+    """Measure the same in the lab's Linux that this process runs in: no guest has to start.
+
+    Each mode has a lab of its own, and a lab that is open is closed first. Raises RequestError for a plan
+    that cannot be, GuestError outside of a lab's Linux, CapabilityError for a mode that this Linux lacks.
+    """
+    plan = ShortConnectionsPlan(tuple(dict.fromkeys(modes)), connections, reused, seed)
+    return ShortConnectionsResult(plan, tuple(measure_cell(cell) for cell in plan_cells(plan)))
 
 
 def plan_cells(plan: ShortConnectionsPlan) -> tuple[ShortConnectionsCell, ...]:

@@ -1,0 +1,5 @@
+# points: 2, lost: per second
+def most_connections(first_port, last_port, addresses, services):
+    """Return how many connections there can be at once, and how many a second."""
+    at_once = (last_port - first_port + 1) * addresses * services
+    return [at_once, at_once / 120]
