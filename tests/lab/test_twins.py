@@ -8,13 +8,13 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scheduled import REAL_PORT, Scheduled, prepare, real_address
 
 from labkit.algorithms import SCHEDULERS, Connection, RealServer, VirtualServer
 from labkit.algorithms.chance import choice_chances
 from labkit.algorithms.hashing import MaglevHashing, SourceHashing
 from labkit.fabric.namespace import Namespace
 from labkit.measure.distribution import chi_square_p
+from labkit.measure.scheduled import REAL_PORT, Scheduled, prepare_namespace, real_address
 from labkit.proxy.program import available_schedulers
 
 CLIENTS = [f"10.2.{number % 7}.{number * 11 % 250 + 1}" for number in range(40)]
@@ -45,7 +45,7 @@ steps = st.lists(
 @pytest.fixture
 def namespace():
     with Namespace.create("twins") as made:
-        prepare(made, CLIENTS)
+        prepare_namespace(made, CLIENTS)
         yield made
 
 
