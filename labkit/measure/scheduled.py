@@ -88,6 +88,11 @@ class Scheduled:
         """Give a real server another weight."""
         self._change(Command.SET_DEST, _real(name, weight))
 
+    def set_scheduler(self, name: str) -> None:
+        """Let another scheduler choose from now on: it begins with the servers that there are."""
+        self.scheduler = name
+        self._change(Command.SET_SERVICE)
+
     def counts(self) -> Mapping[str, tuple[int, int]]:
         """Return each real server's active and inactive connections."""
         (held,) = self._ipvs.read()
