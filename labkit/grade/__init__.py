@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PUBLIC = {"check": "labkit.grade.guidance", "draw": "labkit.grade.guidance"}
-__all__ = ["check", "draw"]
+_PUBLIC = dict.fromkeys(("check", "draw", "open_lab"), "labkit.grade.guidance")
+__all__ = ["check", "draw", "open_lab"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,10 +54,18 @@ class Calls:
         return f"{self.answered} of {self.total} answered{failed}"
 
 
-def make_calls(lab: Lab, caller: str, addresses: Sequence[str], target: Target, count: int) -> Calls:
+def make_calls(
+    lab: Lab,
+    caller: str,
+    addresses: Sequence[str],
+    target: Target,
+    count: int,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> Calls:
     """Call `target` `count` times from a pod, node or client, its `addresses` in turn; a few at a time."""
     plans = [FlowPlan(number, addresses[number % len(addresses)]) for number in range(count)]
-    workload = Workload(connections=count, timeout_s=TIMEOUT_S)
+    workload = Workload(connections=count, timeout_s=timeout_s)
     return Calls(send_flows(lab.namespace(caller), target, workload, plans))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from labkit.grade.mark import Finding
     from labkit.guest.clock import Clock
+    from labkit.lab import Lab
 
     Given = Mapping[str, Any]  # what a draw gives; JSON's kinds only
 
@@ -64,7 +65,8 @@ class Exercise:
     a Variable `answer` is its value, for NodeTables a mapping (by the names of `replay.SAVING`); for a
     Function `judge` is called once for each case and the findings of the worst case count. `answer` comes
     from the learner: it may be anything that JSON can say. A RequestError of the judge's says that it cannot
-    be tried, and is a mark of 0. `clock` is that of the fresh guest.
+    be tried, and is a mark of 0. `clock` is that of the fresh guest. `prepare(given, lab)` makes a
+    learner's lab what the exercise is about, where the manifest alone does not.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Exercise:
     form: AnswerForm
     judge: Callable[[Given, Any], Iterable[Finding]]
     clock: Clock = "virtual"
+    prepare: Callable[[Given, Lab], None] | None = None
 
     @property
     def cases(self) -> int:

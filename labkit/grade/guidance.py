@@ -1,4 +1,4 @@
-"""What a learner's notebook calls: `draw` gives an exercise its values, `check` says how far its answer is.
+"""What a learner's notebook calls: `draw` (an exercise's values), `open_lab` (its cluster), `check` (a mark).
 
 The check is the one that grades: the same answer, judged in the same way in a fresh guest. Only the draw is
 another, because a learner does not have the course's secret.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from labkit.errors import RequestError
 from labkit.grade.answering import answer
 from labkit.grade.desk import plan_marking
 from labkit.grade.draws import draw_seed, key_here
@@ -19,6 +20,7 @@ from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from labkit.grade.exercise import Given
+    from labkit.lab import Lab
 
 
 class Draw:
@@ -66,6 +68,23 @@ class Points(float):
 def draw(exercise: str) -> Draw:
     """Return what an exercise gives to this student. Raises RequestError for an unknown exercise."""
     return Draw(exercise, find_exercise(exercise).draws(draw_seed(key_here(), exercise))[0])
+
+
+def open_lab(exercise: str) -> Lab:
+    """Open the lab that an exercise is about: its manifest, in its mode, with all that was done to it.
+
+    Raises RequestError for an unknown exercise, or one without a manifest, and what `Lab.open` raises.
+    """
+    from labkit.lab import Lab
+
+    asked = find_exercise(exercise)
+    given = asked.draws(draw_seed(key_here(), exercise))[0]
+    if "manifest" not in given:
+        raise RequestError(f"{exercise} is about no cluster", todo="see what it gives: draw(...)")
+    lab = Lab.open(Text(exercise, given["manifest"]), mode=given.get("mode", "iptables"))
+    if asked.prepare is not None:
+        asked.prepare(given, lab)
+    return lab
 
 
 def check(exercise: str) -> Points:
