@@ -8,6 +8,7 @@
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
 # make journeys  a journey for every row of the flow table, on random clusters, and a thousand in a row (minutes)
 # make test-course  every right and wrong answer, a class graded also by plain nbgrader, every lesson checked (minutes)
+# make faults  the last lesson's broken clusters of 100 students, each mended (minutes)
 # make grade-crowd  200 submissions, generated and graded (COUNT=20: fewer; JOBS=2; COURSE=folder), and the time it took
 # make claims   the claim ledger measured anew into docs/claims.md (CHECK=yes: compared with it instead); a minute or more
 # make lint      form, types and the import contract alone
@@ -31,7 +32,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: claims setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
+.PHONY: claims setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts faults test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -114,7 +115,13 @@ guest-tests: lab-tests
 # Right and wrong answers to every exercise, in one guest whose time is virtual (so no time-out of pytest's).
 attempts: setup
 	$(BIN)/labkit exec --memory 768M --virtual-time -- \
-	    $(BIN)/python -m pytest --timeout=0 --basetemp=/run/lab-tests tests/course/test_attempts.py
+	    $(BIN)/python -m pytest -m "not slow" --timeout=0 --basetemp=/run/lab-tests \
+	    tests/course/test_attempts.py tests/course/test_faults.py
+
+# The capstone's clusters of 100 students: each is broken, and mended by its commands.
+faults: setup
+	$(BIN)/labkit exec --memory 768M --virtual-time --wall-time-limit 3600 -- \
+	    $(BIN)/python -m pytest --timeout=0 --basetemp=/run/lab-tests tests/course/test_faults.py
 
 test-course: attempts
 	$(BIN)/python -m pytest --timeout=1200 tests/unit/test_grade_*.py tests/unit/test_course_*.py tests/course tests/notebooks tests/session/test_hostile.py

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.grade.answering import collect_answer
-from labkit.grade.draws import draw_seed, student_key
-from labkit.grade.exercise import find_exercise
-from labkit.grade.guidance import Draw
+from labkit.grade.draws import KEY_VARIABLE, draw_seed, student_key
+from labkit.grade.guidance import draw, open_lab
 from labkit.grade.marking import mark_answer
-from labkit.lab import Lab
 
 ATTEMPTS = Path(__file__).with_name("attempts")
 _HEAD = re.compile(r"# points: ([0-9.]+)(?:, lost: (.+))?")
@@ -51,16 +49,18 @@ def _read(path):
 
 def mark_attempt(attempt, student):
     """The mark of an attempt with a student's draw: in this guest, in this process."""
-    seed = draw_seed(student_key(b"the secret of these tests", student), attempt.exercise)
+    key = student_key(b"the secret of these tests", student)
+    os.environ[KEY_VARIABLE] = key  # as in the learner's kernel of a grading session
+    seed = draw_seed(key, attempt.exercise)
     return mark_answer(attempt.exercise, seed, json.dumps(_answer(attempt, seed)))
 
 
 def _answer(attempt, seed):
-    task = Draw(attempt.exercise, find_exercise(attempt.exercise).draws(seed)[0])
+    task = draw(attempt.exercise)
     with contextlib.ExitStack() as stack:
         names = {"task": task}
         if "manifest" in dir(task):
-            names["lab"] = stack.enter_context(Lab.open(task.manifest))
+            names["lab"] = stack.enter_context(open_lab(attempt.exercise))
         if attempt.path.suffix == ".sh":
             task.export()
             subprocess.run(["bash", attempt.path], env=os.environ, check=True)

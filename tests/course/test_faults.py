@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from fault_draws import draw_of_student, scene_in_mode, seed_of_student
 
-from labkit.grade.exercises.e12_three_faults import NAME, mending_commands, run_commands
+from labkit.grade.exercises.e12_three_faults import NAME, judge, mending_commands, run_commands
 from labkit.grade.faults.catalogue import FAULTS, faults_of, places_of
 from labkit.grade.faults.commands import NodeCommand
 from labkit.grade.faults.holding import differences, read_node
@@ -79,6 +79,20 @@ def check_student(number):
     assert blank.points == 0, blank.to_text()
     solved = mark(number, mending_commands(draw_of_student(number)))
     assert solved.points == solved.most == 7, solved.to_text()
+
+
+def test_who_finds_another_way_to_let_calls_through_earns_half():
+    scene, manifest = scene_in_mode("iptables")
+    service = next(one for one in scene.cluster.services if one.ports[0].node_port)
+    pod = next(pod for pod in scene.pods(service.name) if pod.node == "node-2")
+    places = {"policy-drop": "node-1", "no-node-port": "node-2", "no-hairpin": "node-2"}
+    faults = [
+        {"name": name, "node": node, "service": service.name, "pod": pod.key} for name, node in places.items()
+    ]
+    given = {"manifest": manifest, "mode": "iptables", "_faults": faults}
+    first, *others = judge(given, "ip netns exec node-1 iptables-legacy -I FORWARD -j ACCEPT")
+    assert (first.points, first.most) == (1, 2), first
+    assert not any(other.points for other in others)
 
 
 @pytest.mark.parametrize("number", find_students(len(MODES)))

@@ -155,7 +155,9 @@ def _look_at(
     if seen.is_there:
         return Finding(part, 0.0, MOST_EACH, expected, seen.words, fault.hint)
     todo = "calls work, but make it what it was: compare with the other node, and with labkit render"
-    return Finding(part, MOST_EACH / 2, MOST_EACH, expected, f"{seen.words}; {fault.part} differs", todo)
+    return Finding(
+        part, MOST_EACH / 2, MOST_EACH, expected, f"{seen.words}; but not what it was: {fault.part}", todo
+    )
 
 
 def _look_beside(

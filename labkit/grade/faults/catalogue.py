@@ -8,7 +8,7 @@ from labkit.grade.faults import iptablesfaults, ipvsfaults, networkfaults, nftab
 from labkit.grade.faults.fault import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from random import Random
 
     from labkit.grade.faults.fault import Fault, PlannedFault
@@ -36,11 +36,18 @@ def draw_faults(random: Random, scene: Scene) -> tuple[tuple[Fault, Place], ...]
             return placed
 
 
-def are_apart(faults: list[PlannedFault]) -> bool:
-    """Return whether no two faults change the same part of a node, or are noticed by the same calls."""
+def are_apart(faults: Sequence[PlannedFault]) -> bool:
+    """Return whether no two faults change the same part of a node, or would be noticed by the same calls.
+
+    Nor may one keep another from being noticed: who unfairly prefers some pods of a Service may never choose
+    the one that cannot be reached.
+    """
     parts = {(fault.node, fault.part) for fault in faults}
     symptoms = {fault.symptom for fault in faults}
-    return len(parts) == len(symptoms) == len(faults)
+    ways = [(fault.node, fault.symptom.service) for fault in faults]
+    unfair = [way for way, fault in zip(ways, faults, strict=True) if fault.symptom.kind == "shared"]
+    are_hidden = any(ways.count(way) > 1 for way in unfair)
+    return len(parts) == len(symptoms) == len(faults) and not are_hidden
 
 
 def places_of(scene: Scene, fault: Fault) -> Iterator[Place]:

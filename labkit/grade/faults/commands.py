@@ -99,6 +99,7 @@ _PROGRAM = re.compile(r"-[A-Za-z0-9]*M.*|--m(o(d(p.*)?)?)?(=.*)?")  # iptables' 
 _RULE_WORD = re.compile(r"[\w.,:/!=+> ()-]+;?[\w.,:/!=+> ()-]*")
 _NFT_VERBS = ("add", "create", "insert", "replace", "delete", "destroy", "flush")
 _NFT_OBJECTS = ("rule", "element", "chain", "map", "set")
+_NFT_OTHER = re.compile(r"\b(include|import|export|define|redefine|undefine|describe|monitor|list|reset)\b")
 _NFT_TEXT = re.compile(r"[\w./:,{}@\"=!;*& -]*")
 
 
@@ -131,7 +132,7 @@ def _ipvsadm(words: Argv) -> str:
 
 def _iptables(words: Argv) -> str:
     for word in words:
-        if _PROGRAM.fullmatch(word):
+        if _PROGRAM.fullmatch(word) or ".." in word:  # the latter leads out of the folder of matches
             return f"{word!r} is not taken"
     return _first_other(words, _RULE_WORD)
 
@@ -140,7 +141,7 @@ def _nft(words: Argv) -> str:
     text = " ".join(words).split()
     if len(text) < 2 or text[0] not in _NFT_VERBS or text[1] not in _NFT_OBJECTS:
         return f"of nft only these are taken: {', '.join(_NFT_VERBS)}; {', '.join(_NFT_OBJECTS)}"
-    if not all(_NFT_TEXT.fullmatch(word) for word in words) or re.search(r"\binclude\b", " ".join(words)):
+    if not all(_NFT_TEXT.fullmatch(word) for word in words) or _NFT_OTHER.search(" ".join(words)):
         return "it has words that no rule or element needs"
     return ""
 

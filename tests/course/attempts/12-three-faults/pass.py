@@ -1,0 +1,1 @@
+# points: 0, lost: answer
