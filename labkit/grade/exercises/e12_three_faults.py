@@ -155,9 +155,8 @@ def _look_at(
     if seen.is_there:
         return Finding(part, 0.0, MOST_EACH, expected, seen.words, fault.hint)
     todo = "calls work, but make it what it was: compare with the other node, and with labkit render"
-    return Finding(
-        part, MOST_EACH / 2, MOST_EACH, expected, f"{seen.words}; but not what it was: {fault.part}", todo
-    )
+    words = f"{seen.words}; but not what it was: {fault.part}"
+    return Finding(part, MOST_EACH / 2, MOST_EACH, expected, words, todo)
 
 
 def _look_beside(
