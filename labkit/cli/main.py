@@ -27,6 +27,7 @@ VERBS = {
     "attach": Verb("labkit.cli.attach:attach", runs_a_command=True),
     "trace": Verb("labkit.cli.trace:trace"),
     "render": Verb("labkit.cli.render:render"),
+    "clab": Verb("labkit.cli.clab:clab"),
     "bench": Verb("labkit.cli.bench:bench"),
     "sweep": Verb("labkit.cli.sweep:sweep"),
     "guest": Verb("labkit.cli.guest:app"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import count
 from typing import TYPE_CHECKING, Self
 
 from labkit.errors import BuildError, CapabilityError, RequestError
@@ -92,7 +93,7 @@ class LiveTopology:
 
 
 def build_topology(topology: Topology, folder: Path, *, on_progress: Progress | None = None) -> LiveTopology:
-    """Build `topology`; its relative binds stand in `folder`, `on_progress(done, total, name)` counts steps.
+    """Build `topology`; its relative binds stand in `folder`, `on_progress(done, total, name)` counts nodes.
 
     Raises RequestError for binds without a source, BuildError where a name is taken, the kernel refuses
     something or a node does not become healthy, CapabilityError where this process may build nothing. After
@@ -139,9 +140,11 @@ class _Builder:
         try:
             if self.topology.uses_management:
                 self.make_management()
-            for done, step in enumerate(steps, 1):
+            configured = count(1)
+            for step in steps:
                 self.take(step)
-                on_progress(done, len(steps), step.node)
+                if step.name == "exec":
+                    on_progress(next(configured), len(self.nodes), step.node)
         finally:
             self.plugs.close()
 

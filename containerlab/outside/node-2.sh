@@ -1,0 +1,148 @@
+# node-2 (node): its network, where its interfaces are there already
+set -e
+sysctl -qw 'net/ipv4/ip_forward=1' 'net/ipv4/conf/all/rp_filter=0' 'net/ipv4/conf/default/rp_filter=0' 'net/bridge/bridge-nf-call-iptables=1' 'net/ipv6/conf/all/disable_ipv6=1'
+ip -batch - <<'END'
+link add name cni0 address 0a:58:0a:f4:02:01 type bridge mcast_snooping 0 vlan_default_pvid 0
+link set dev cni0 up
+link set dev veth-open-1 master cni0
+link set dev veth-open-3 master cni0
+link set dev lo up
+address add 172.18.0.12/16 dev eth0
+address add 10.244.2.1/24 dev cni0
+route add 10.244.1.0/24 via 172.18.0.11 dev eth0
+route add 172.18.255.128/26 via 172.18.255.128 dev eth0 onlink
+route add 203.0.113.10/32 via 172.18.254.1 dev eth0 onlink
+route add 203.0.113.20/32 via 172.18.254.1 dev eth0 onlink
+route add 0.0.0.0/0 dev eth0
+neighbour replace 172.18.0.11 lladdr 0a:58:ac:12:00:0b dev eth0 nud permanent
+neighbour replace 172.18.255.128 lladdr 0a:58:ac:12:ff:80 dev eth0 nud permanent
+neighbour replace 172.18.254.1 lladdr 0a:58:ac:12:fe:01 dev eth0 nud permanent
+neighbour replace 10.244.2.2 lladdr 0a:58:0a:f4:02:02 dev cni0 nud permanent
+neighbour replace 10.244.2.3 lladdr 0a:58:0a:f4:02:03 dev cni0 nud permanent
+END
+bridge -batch - <<'END'
+link set dev veth-open-1 hairpin on
+fdb replace 0a:58:0a:f4:02:02 dev veth-open-1 master static
+link set dev veth-open-3 hairpin on
+fdb replace 0a:58:0a:f4:02:03 dev veth-open-3 master static
+END
+
+# kube-proxy 1.30.3, iptables mode, on node node-2: a full sync
+
+# sysctls
+sysctl -qw net/ipv4/conf/all/route_localnet=1
+
+# chains and rules
+iptables-restore --noflush --counters <<'END'
+*filter
+:KUBE-SERVICES - [0:0]
+:KUBE-EXTERNAL-SERVICES - [0:0]
+:KUBE-FORWARD - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-PROXY-FIREWALL - [0:0]
+:KUBE-FIREWALL - [0:0]
+-A KUBE-EXTERNAL-SERVICES -m comment --comment "default/local:http has no local endpoints" -m tcp -p tcp -d 203.0.113.20 --dport 80 -j DROP
+-A KUBE-EXTERNAL-SERVICES -m comment --comment "default/local:http has no local endpoints" -m addrtype --dst-type LOCAL -m tcp -p tcp --dport 30081 -j DROP
+-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x00004000/0x00004000 -j ACCEPT
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A KUBE-NODEPORTS -m comment --comment "default/local:http health check node port" -m tcp -p tcp --dport 32000 -j ACCEPT
+-A KUBE-FIREWALL -m comment --comment "block incoming localnet connections" -d 127.0.0.0/8 ! -s 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+COMMIT
+*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-POSTROUTING - [0:0]
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-EXT-YSXJZ4DZ3FFPMJKC - [0:0]
+:KUBE-SVC-YSXJZ4DZ3FFPMJKC - [0:0]
+:KUBE-SEP-QI4DMU5IYLSACZ6M - [0:0]
+:KUBE-SEP-NAUNBG6GBHO2XGTQ - [0:0]
+:KUBE-SEP-JJRPWTBMQEH6N6VH - [0:0]
+:KUBE-SEP-Q7RVOQIG6D4MCJG3 - [0:0]
+:KUBE-EXT-3ENVKKDUT2EZ6WIE - [0:0]
+:KUBE-SVC-3ENVKKDUT2EZ6WIE - [0:0]
+:KUBE-SEP-OUIISB5CT666S6QU - [0:0]
+:KUBE-EXT-T2ECBIYT2WDZZK45 - [0:0]
+:KUBE-SVC-T2ECBIYT2WDZZK45 - [0:0]
+:KUBE-SEP-4HOBKPIP4SLLKTWJ - [0:0]
+:KUBE-SEP-DEC2UG36SGOC3LQQ - [0:0]
+:KUBE-SEP-ACTH2TXPKCSKM6J7 - [0:0]
+:KUBE-SEP-UNDDSNZCLVKGBPCU - [0:0]
+-A KUBE-SERVICES -m comment --comment "default/open:http cluster IP" -m tcp -p tcp -d 10.96.0.10 --dport 80 -j KUBE-SVC-YSXJZ4DZ3FFPMJKC
+-A KUBE-SERVICES -m comment --comment "default/open:http loadbalancer IP" -m tcp -p tcp -d 203.0.113.10 --dport 80 -j KUBE-EXT-YSXJZ4DZ3FFPMJKC
+-A KUBE-SERVICES -m comment --comment "default/local:http cluster IP" -m tcp -p tcp -d 10.96.0.20 --dport 80 -j KUBE-SVC-3ENVKKDUT2EZ6WIE
+-A KUBE-SERVICES -m comment --comment "default/local:http loadbalancer IP" -m tcp -p tcp -d 203.0.113.20 --dport 80 -j KUBE-EXT-3ENVKKDUT2EZ6WIE
+-A KUBE-SERVICES -m comment --comment "default/sticky:http cluster IP" -m tcp -p tcp -d 10.96.0.30 --dport 80 -j KUBE-SVC-T2ECBIYT2WDZZK45
+-A KUBE-SERVICES -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS
+-A KUBE-NODEPORTS -m comment --comment default/open:http -m tcp -p tcp --dport 30080 -j KUBE-EXT-YSXJZ4DZ3FFPMJKC
+-A KUBE-NODEPORTS -m comment --comment default/local:http -m tcp -p tcp --dport 30081 -j KUBE-EXT-3ENVKKDUT2EZ6WIE
+-A KUBE-NODEPORTS -m comment --comment default/sticky:http -m tcp -p tcp --dport 30082 -j KUBE-EXT-T2ECBIYT2WDZZK45
+-A KUBE-POSTROUTING -m mark ! --mark 0x00004000/0x00004000 -j RETURN
+-A KUBE-POSTROUTING -j MARK --xor-mark 0x00004000
+-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+-A KUBE-MARK-MASQ -j MARK --or-mark 0x00004000
+-A KUBE-EXT-YSXJZ4DZ3FFPMJKC -m comment --comment "masquerade traffic for default/open:http external destinations" -j KUBE-MARK-MASQ
+-A KUBE-EXT-YSXJZ4DZ3FFPMJKC -j KUBE-SVC-YSXJZ4DZ3FFPMJKC
+-A KUBE-SVC-YSXJZ4DZ3FFPMJKC -m comment --comment "default/open:http cluster IP" -m tcp -p tcp -d 10.96.0.10 --dport 80 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ
+-A KUBE-SVC-YSXJZ4DZ3FFPMJKC -m comment --comment "default/open:http -> 10.244.1.3:8080" -m statistic --mode random --probability 0.2500000000 -j KUBE-SEP-QI4DMU5IYLSACZ6M
+-A KUBE-SVC-YSXJZ4DZ3FFPMJKC -m comment --comment "default/open:http -> 10.244.1.4:8080" -m statistic --mode random --probability 0.3333333333 -j KUBE-SEP-NAUNBG6GBHO2XGTQ
+-A KUBE-SVC-YSXJZ4DZ3FFPMJKC -m comment --comment "default/open:http -> 10.244.2.2:8080" -m statistic --mode random --probability 0.5000000000 -j KUBE-SEP-JJRPWTBMQEH6N6VH
+-A KUBE-SVC-YSXJZ4DZ3FFPMJKC -m comment --comment "default/open:http -> 10.244.2.3:8080" -j KUBE-SEP-Q7RVOQIG6D4MCJG3
+-A KUBE-SEP-QI4DMU5IYLSACZ6M -m comment --comment default/open:http -s 10.244.1.3 -j KUBE-MARK-MASQ
+-A KUBE-SEP-QI4DMU5IYLSACZ6M -m comment --comment default/open:http -m tcp -p tcp -j DNAT --to-destination 10.244.1.3:8080
+-A KUBE-SEP-NAUNBG6GBHO2XGTQ -m comment --comment default/open:http -s 10.244.1.4 -j KUBE-MARK-MASQ
+-A KUBE-SEP-NAUNBG6GBHO2XGTQ -m comment --comment default/open:http -m tcp -p tcp -j DNAT --to-destination 10.244.1.4:8080
+-A KUBE-SEP-JJRPWTBMQEH6N6VH -m comment --comment default/open:http -s 10.244.2.2 -j KUBE-MARK-MASQ
+-A KUBE-SEP-JJRPWTBMQEH6N6VH -m comment --comment default/open:http -m tcp -p tcp -j DNAT --to-destination 10.244.2.2:8080
+-A KUBE-SEP-Q7RVOQIG6D4MCJG3 -m comment --comment default/open:http -s 10.244.2.3 -j KUBE-MARK-MASQ
+-A KUBE-SEP-Q7RVOQIG6D4MCJG3 -m comment --comment default/open:http -m tcp -p tcp -j DNAT --to-destination 10.244.2.3:8080
+-A KUBE-EXT-3ENVKKDUT2EZ6WIE -m comment --comment "pod traffic for default/local:http external destinations" -s 10.244.0.0/16 -j KUBE-SVC-3ENVKKDUT2EZ6WIE
+-A KUBE-EXT-3ENVKKDUT2EZ6WIE -m comment --comment "masquerade LOCAL traffic for default/local:http external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
+-A KUBE-EXT-3ENVKKDUT2EZ6WIE -m comment --comment "route LOCAL traffic for default/local:http external destinations" -m addrtype --src-type LOCAL -j KUBE-SVC-3ENVKKDUT2EZ6WIE
+-A KUBE-SVC-3ENVKKDUT2EZ6WIE -m comment --comment "default/local:http cluster IP" -m tcp -p tcp -d 10.96.0.20 --dport 80 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ
+-A KUBE-SVC-3ENVKKDUT2EZ6WIE -m comment --comment "default/local:http -> 10.244.1.2:8080" -j KUBE-SEP-OUIISB5CT666S6QU
+-A KUBE-SEP-OUIISB5CT666S6QU -m comment --comment default/local:http -s 10.244.1.2 -j KUBE-MARK-MASQ
+-A KUBE-SEP-OUIISB5CT666S6QU -m comment --comment default/local:http -m tcp -p tcp -j DNAT --to-destination 10.244.1.2:8080
+-A KUBE-EXT-T2ECBIYT2WDZZK45 -m comment --comment "masquerade traffic for default/sticky:http external destinations" -j KUBE-MARK-MASQ
+-A KUBE-EXT-T2ECBIYT2WDZZK45 -j KUBE-SVC-T2ECBIYT2WDZZK45
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http cluster IP" -m tcp -p tcp -d 10.96.0.30 --dport 80 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.1.3:8080" -m recent --name KUBE-SEP-4HOBKPIP4SLLKTWJ --rcheck --seconds 4 --reap -j KUBE-SEP-4HOBKPIP4SLLKTWJ
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.1.4:8080" -m recent --name KUBE-SEP-DEC2UG36SGOC3LQQ --rcheck --seconds 4 --reap -j KUBE-SEP-DEC2UG36SGOC3LQQ
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.2.2:8080" -m recent --name KUBE-SEP-ACTH2TXPKCSKM6J7 --rcheck --seconds 4 --reap -j KUBE-SEP-ACTH2TXPKCSKM6J7
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.2.3:8080" -m recent --name KUBE-SEP-UNDDSNZCLVKGBPCU --rcheck --seconds 4 --reap -j KUBE-SEP-UNDDSNZCLVKGBPCU
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.1.3:8080" -m statistic --mode random --probability 0.2500000000 -j KUBE-SEP-4HOBKPIP4SLLKTWJ
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.1.4:8080" -m statistic --mode random --probability 0.3333333333 -j KUBE-SEP-DEC2UG36SGOC3LQQ
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.2.2:8080" -m statistic --mode random --probability 0.5000000000 -j KUBE-SEP-ACTH2TXPKCSKM6J7
+-A KUBE-SVC-T2ECBIYT2WDZZK45 -m comment --comment "default/sticky:http -> 10.244.2.3:8080" -j KUBE-SEP-UNDDSNZCLVKGBPCU
+-A KUBE-SEP-4HOBKPIP4SLLKTWJ -m comment --comment default/sticky:http -s 10.244.1.3 -j KUBE-MARK-MASQ
+-A KUBE-SEP-4HOBKPIP4SLLKTWJ -m comment --comment default/sticky:http -m recent --name KUBE-SEP-4HOBKPIP4SLLKTWJ --set -m tcp -p tcp -j DNAT --to-destination 10.244.1.3:8080
+-A KUBE-SEP-DEC2UG36SGOC3LQQ -m comment --comment default/sticky:http -s 10.244.1.4 -j KUBE-MARK-MASQ
+-A KUBE-SEP-DEC2UG36SGOC3LQQ -m comment --comment default/sticky:http -m recent --name KUBE-SEP-DEC2UG36SGOC3LQQ --set -m tcp -p tcp -j DNAT --to-destination 10.244.1.4:8080
+-A KUBE-SEP-ACTH2TXPKCSKM6J7 -m comment --comment default/sticky:http -s 10.244.2.2 -j KUBE-MARK-MASQ
+-A KUBE-SEP-ACTH2TXPKCSKM6J7 -m comment --comment default/sticky:http -m recent --name KUBE-SEP-ACTH2TXPKCSKM6J7 --set -m tcp -p tcp -j DNAT --to-destination 10.244.2.2:8080
+-A KUBE-SEP-UNDDSNZCLVKGBPCU -m comment --comment default/sticky:http -s 10.244.2.3 -j KUBE-MARK-MASQ
+-A KUBE-SEP-UNDDSNZCLVKGBPCU -m comment --comment default/sticky:http -m recent --name KUBE-SEP-UNDDSNZCLVKGBPCU --set -m tcp -p tcp -j DNAT --to-destination 10.244.2.3:8080
+COMMIT
+END
+
+# jumps from the built-in chains; each goes to the head of its chain
+iptables -t filter -I INPUT -m conntrack --ctstate NEW -m comment --comment 'kubernetes externally-visible service portals' -j KUBE-EXTERNAL-SERVICES
+iptables -t filter -I FORWARD -m conntrack --ctstate NEW -m comment --comment 'kubernetes externally-visible service portals' -j KUBE-EXTERNAL-SERVICES
+iptables -t filter -I INPUT -m comment --comment 'kubernetes health check service ports' -j KUBE-NODEPORTS
+iptables -t filter -I FORWARD -m conntrack --ctstate NEW -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -t filter -I OUTPUT -m conntrack --ctstate NEW -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -t filter -I FORWARD -m comment --comment 'kubernetes forwarding rules' -j KUBE-FORWARD
+iptables -t filter -I INPUT -m conntrack --ctstate NEW -m comment --comment 'kubernetes load balancer firewall' -j KUBE-PROXY-FIREWALL
+iptables -t filter -I OUTPUT -m conntrack --ctstate NEW -m comment --comment 'kubernetes load balancer firewall' -j KUBE-PROXY-FIREWALL
+iptables -t filter -I FORWARD -m conntrack --ctstate NEW -m comment --comment 'kubernetes load balancer firewall' -j KUBE-PROXY-FIREWALL
+iptables -t nat -I OUTPUT -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -t nat -I PREROUTING -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -t nat -I POSTROUTING -m comment --comment 'kubernetes postrouting rules' -j KUBE-POSTROUTING
+iptables -t filter -I INPUT -j KUBE-FIREWALL
+iptables -t filter -I OUTPUT -j KUBE-FIREWALL
+
+# chains whose absence tells kube-proxy that somebody flushed its rules
+iptables -t mangle -N KUBE-PROXY-CANARY
+iptables -t nat -N KUBE-PROXY-CANARY
+iptables -t filter -N KUBE-PROXY-CANARY
