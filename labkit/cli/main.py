@@ -28,6 +28,7 @@ VERBS = {
     "trace": Verb("labkit.cli.trace:trace"),
     "render": Verb("labkit.cli.render:render"),
     "clab": Verb("labkit.cli.clab:clab"),
+    "capture": Verb("labkit.cli.capture:app"),
     "bench": Verb("labkit.cli.bench:bench"),
     "sweep": Verb("labkit.cli.sweep:sweep"),
     "guest": Verb("labkit.cli.guest:app"),

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import RequestError
-from labkit.proxy.restore import parse_save, render_saved
+from labkit.proxy.restore import parse_save, render_saved, runs_program
 
 if TYPE_CHECKING:
     from labkit.fabric.namespace import Namespace
@@ -23,7 +23,6 @@ SAVING: dict[str, tuple[str, ...]] = {
 """How each part of a node's tables is written as text."""
 
 _TABLES = frozenset({"filter", "nat", "mangle", "raw"})
-_PROGRAM = re.compile(r"-[A-Za-z0-9]*M.*|--m(o(d(p.*)?)?)?(=.*)?")
 _CHAIN = re.compile(r"[A-Za-z0-9_.-]{1,28}")
 _ADDRESS = r"[0-9.]{7,15}:[0-9]{1,5}"
 _SERVER = re.compile(
@@ -62,7 +61,7 @@ def checked_save(text: str) -> str:
             if not _CHAIN.fullmatch(name) or not _CHAIN.fullmatch(chain.policy):
                 raise _refusal(f"chain {name}")
             for word in words:
-                if _PROGRAM.fullmatch(word) or not word.isprintable():
+                if runs_program((word,)) or not word.isprintable():
                     raise _refusal(word)
     return "".join(render_saved(table) for table in tables.values())
 

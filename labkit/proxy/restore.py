@@ -21,6 +21,7 @@ _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _CHAIN = re.compile(r":(\S+) (\S+) \[(\d+):(\d+)\]")
 _RULE = re.compile(r"(?:\[(\d+):(\d+)\] )?-A (\S+) ?(.*)")
+_PROGRAM = re.compile(r"-[A-Za-z0-9]*M.*|--m(o(d(p.*)?)?)?(=.*)?")
 
 
 def render_rule(rule: Rule) -> str:
@@ -85,6 +86,11 @@ def parse_save(text: str) -> dict[str, CountedTable]:
         )
         for table, held in chains.items()
     }
+
+
+def runs_program(rule: Rule) -> bool:
+    """Return whether a word of a rule could be iptables' `--modprobe`, which names a program to run."""
+    return any(_PROGRAM.fullmatch(word) for word in rule)
 
 
 def split_rule(words: str) -> Rule:

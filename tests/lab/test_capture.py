@@ -1,0 +1,112 @@
+"""A node programmed, saved with the real tools and captured: nothing differs, and what is changed is told."""
+
+from __future__ import annotations
+
+import pytest
+from capturing import CASES, captured_from, case, program, said, saved
+
+from labkit.capture.comparing import compare
+from labkit.fabric.namespace import Namespace
+from labkit.proxy.plans import MODES
+from labkit.proxy.program_tables import find_backend
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+@pytest.fixture
+def node():
+    with Namespace.create("node") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def backend(node):
+    return find_backend(node)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", CASES)
+def test_a_node_as_planned_has_no_difference_whoever_else_has_chains_there(name, mode, node, backend):
+    cluster, config = case(name)
+    program(node, backend, mode, cluster, config)
+    captured = captured_from(saved(node, backend, mode), cluster, config)
+    assert captured.mode == mode
+    assert compare(captured) == ()
+    told = "; ".join(captured.dump.left_out)
+    for owner in ("flannel", "Calico", "Docker", "the kubelet"):
+        assert f"of {owner}, such as" in told
+    assert "the policy DROP of filter FORWARD" in told
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["three-endpoints", "mh-affinity", "node-port-policy-local", "random-4"])
+def test_without_a_configuration_the_rules_tell_it(name, mode, node, backend):
+    cluster, config = case(name)
+    program(node, backend, mode, cluster, config)
+    captured = captured_from(saved(node, backend, mode), cluster, None)
+    assert captured.config.cluster_cidr == "10.0.0.0/8"
+    assert captured.guessed[0] == "pods are told by the network 10.0.0.0/8"
+    if mode == "ipvs":
+        assert captured.guessed[1] == f"the scheduler is {config.ipvs.scheduler}"
+    assert compare(captured) == ()
+
+
+CHAIN = "KUBE-SVC-CDGGSHYLG3RE2FKL"  # default/web:http
+CHANGES = {
+    "a rule is missing": (
+        "iptables",
+        "iptables-legacy -t nat -D KUBE-MARK-MASQ 1",
+        ["chain nat KUBE-MARK-MASQ lacks: -j MARK --set-xmark 0x4000/0x4000"],
+    ),
+    "somebody's own rule": (
+        "iptables",
+        f"iptables-legacy -t nat -I {CHAIN} -s 192.0.2.1 -j RETURN",
+        [f"chain nat {CHAIN} should not have: -s 192.0.2.1/32 -j RETURN"],
+    ),
+    "a jump is missing": (
+        "iptables",
+        "iptables-legacy -t nat -F PREROUTING",
+        ["jumps from nat PREROUTING is missing"],
+    ),
+    "a real server drains": (
+        "ipvs",
+        "ipvsadm -e -t 10.96.0.10:80 -r 10.244.1.1:8080 -m -w 0",
+        [
+            "virtual server 10.96.0.10:80/TCP lacks: real server 10.244.1.1:8080 with weight 1",
+            "virtual server 10.96.0.10:80/TCP should not have: real server 10.244.1.1:8080 with weight 0",
+        ],
+    ),
+    "a set lost a member": (
+        "ipvs",
+        "ipset del KUBE-CLUSTER-IP 10.96.0.10,tcp:80",
+        ["ipset KUBE-CLUSTER-IP lacks: 10.96.0.10,tcp:80"],
+    ),
+    "an nftables rule too many": (
+        "nftables",
+        "nft add rule ip kube-proxy mark-for-masquerade counter",
+        ["nftables chain mark-for-masquerade should not have: counter packets 0 bytes 0"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("mode", "command", "sentences"), CHANGES.values(), ids=CHANGES)
+def test_what_is_changed_is_told_and_nothing_else(mode, command, sentences, node, backend):
+    cluster, config = case("three-endpoints")
+    program(node, backend, mode, cluster, config)
+    said(node, command)
+    captured = captured_from(saved(node, backend, mode), cluster, config)
+    assert list(compare(captured)) == sentences
+
+
+def test_without_ipset_save_the_sets_are_not_compared(node, backend):
+    cluster, config = case("three-endpoints")
+    program(node, backend, "ipvs", cluster, config)
+    texts = [text for text in saved(node, backend, "ipvs") if text.name != "ipset save"]
+    assert compare(captured_from(texts, cluster, config)) == ()
+
+
+def test_the_services_alone_of_ipvs_are_compared_without_the_rules(node, backend):
+    cluster, config = case("three-endpoints")
+    program(node, backend, "ipvs", cluster, config)
+    texts = [text for text in saved(node, backend, "ipvs") if text.name == "ipvsadm -S -n"]
+    assert compare(captured_from(texts, cluster, config)) == ()
