@@ -37,13 +37,13 @@ PLATFORMS = (
     ),
     (
         "GitHub Codespaces",
-        "User-Mode Linux; no recipe for it yet",
-        "no",
+        "User-Mode Linux",
+        "the kernel as VS Code starts it; Codespaces itself: no",
     ),
     (
         "Binder",
-        "User-Mode Linux; no recipe for it yet",
-        "no",
+        "User-Mode Linux",
+        "its image's steps in Debian 12 and 13, labs there in the tests' sandbox; Binder itself: no",
     ),
     (
         "arm64, Apple Silicon",

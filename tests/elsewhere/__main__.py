@@ -1,7 +1,7 @@
-"""labkit in another Debian, from its wheels, as an unprivileged pod: `python3 tests/elsewhere` (as root).
+"""The images' recipe in another Debian, and a lab in it as a pod: `python3 tests/elsewhere` (as root).
 
-The root has no user-mode-linux and a newer Python and C library than this project is made with. It stays in
-out/elsewhere for the next time; labkit and what it depends on are installed anew each time.
+The base has no user-mode-linux; its Python and C library are the suite's own. It stays in out/elsewhere for
+the next time; the image in a copy of it is built anew each time.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,30 +18,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from elsewhere.root import (
-    SANDBOX_PACKAGES,
-    lab_packages,
-    make_root,
-    mount_system,
-    pip_environment,
-    require_root,
-    run_in,
-)
+from elsewhere import recipe
+from elsewhere.recipe import HOME, UID, USER, USER_PATH
+from elsewhere.root import copy_root, make_root, mount_system, require_root, run_in, size_mb
+from labkit.course.lesson import notebook_text, plan_notebook
 
 TREE = Path(__file__).resolve().parents[2]
-SOURCES = ("labkit", "guest-kernel", "pyproject.toml", "README.md", "LICENSE")
-WHEELS, VENV, SANDBOX, WORK = "srv/wheels", "/srv/venv", "/srv/sandbox", "/srv/work"
-LABKIT, JUPYTER = f"{VENV}/bin/labkit", f"{VENV}/bin/jupyter"
+LESSON = "00-the-lab"
+SANDBOX, SOLVED, VOLUME = "/srv/sandbox", "/srv/solved", "/srv/volume"
+MEMORY_MB = 2048
 DEADLINE_S = 300
 INSIDE = "LABKIT_ELSEWHERE"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A command that an unprivileged user runs there, and what must be true of its output."""
+    """A container's command with its home folder, and what must be true of its output."""
 
     command: tuple[str, ...]
     holds: Callable[[str], bool]
+    home: str = HOME
 
 
 def say(text: str) -> None:
@@ -52,75 +46,90 @@ def say(text: str) -> None:
 
 
 def demo_answered(root: Path) -> bool:
-    results = json.loads((root / "srv/work/demo/results.json").read_text())
+    results = json.loads((root / HOME.lstrip("/") / "out/demo/results.json").read_text())
     return {run["mode"] for run in results["runs"]} == {"iptables", "nftables", "ipvs"} and all(
         run["answered"] == run["connections"] for run in results["runs"]
     )
 
 
 def lesson_answered(root: Path) -> bool:
-    cells = json.loads((root / "srv/work/run.ipynb").read_text())["cells"]
-    return any(cell.get("outputs") for cell in cells)
+    cells = json.loads((root / HOME.lstrip("/") / "run.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    return (
+        all(cell["execution_count"] for cell in code)
+        and any(
+            "image/svg+xml" in one.get("data", {}) or "text/html" in one.get("data", {}) for one in outputs
+        )
+        and not any(one["output_type"] == "error" or one.get("name") == "stderr" for one in outputs)
+    )
 
 
 def checks(root: Path) -> tuple[Check, ...]:
-    notebook = (JUPYTER, "nbconvert", "--execute", "--to", "notebook", "--output-dir", WORK)
+    notebook = ("jupyter", "nbconvert", "--execute", "--to", "notebook", "--output-dir", HOME)
     return (
-        Check((LABKIT, "doctor", "--json"), lambda out: "shipped" in json.loads(out)["linux"]["why"]),
-        Check((LABKIT, "exec", "--", "cat", "/run/labkit/guest"), lambda out: "kind=uml" in out),
-        Check((LABKIT, "exec", "--", "iptables", "--version"), lambda out: "nf_tables" in out),
-        Check((LABKIT, "exec", "--virtual-time", "--", "sleep", "3600"), lambda out: not out),
-        Check((LABKIT, "demo", "--output", f"{WORK}/demo"), lambda _: demo_answered(root)),
-        Check((*notebook, "--output", "run", f"{WORK}/00-the-lab.ipynb"), lambda _: lesson_answered(root)),
+        Check(("labkit", "doctor", "--json"), lambda out: "shipped" in json.loads(out)["linux"]["why"]),
+        Check(("labkit", "exec", "--", "cat", "/run/labkit/guest"), lambda out: "kind=uml" in out),
+        Check(("labkit", "exec", "--", "iptables", "--version"), lambda out: "nf_tables" in out),
+        Check(("labkit", "exec", "--virtual-time", "--", "sleep", "3600"), lambda out: not out),
+        Check(("labkit", "demo"), lambda _: demo_answered(root)),
+        Check((*notebook, "--output", "run", f"{SOLVED}/{LESSON}.ipynb"), lambda _: lesson_answered(root)),
+        # A hub's pod: an empty volume is the home folder.
+        Check(("sh", "-c", "ls ~/notebooks"), lambda out: f"{LESSON}.ipynb" in out, VOLUME),
+        Check(("labkit", "exec", "--", "ip", "link"), lambda out: "lo" in out, VOLUME),
     )
 
 
-def build_wheels(root: Path) -> None:
-    """Build this tree's wheels into the root, from a copy: building leaves files behind."""
-    shutil.rmtree(root / WHEELS, ignore_errors=True)
-    unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
-    with tempfile.TemporaryDirectory() as copy:
-        for name in SOURCES:
-            source, target = TREE / name, Path(copy, name)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=unwanted)
-            else:
-                shutil.copy2(source, target)
-        options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", root / WHEELS)
-        subprocess.run(
-            (sys.executable, "-m", "pip", "wheel", *options, ".", "./guest-kernel"), cwd=copy, check=True
-        )
+def build_image(base: Path, root: Path) -> None:
+    """Carry out the recipe in a copy of the base, saying what each step adds to the image."""
+    asked = recipe.read_recipe(TREE)
+    sizes = [size_mb(base)]
+    say(f"{sizes[0]:7.1f} MB  the suite's minimal system with Python")
 
+    def step(what: str, *made: Callable[[], None]) -> None:
+        begun = time.monotonic()
+        for make in made:
+            make()
+        sizes.append(size_mb(root))
+        say(f"{sizes[-1] - sizes[-2]:7.1f} MB  {what} ({time.monotonic() - begun:.0f} s)")
 
-def install(root: Path) -> None:
-    """Install the wheels and what they depend on into a new environment of the root's own Python."""
-    settings = pip_environment(root)
-    run_in(root, "python3", "-m", "venv", "--clear", VENV, check=True)
-    wheels = [f"/{path.relative_to(root)}" for path in (root / WHEELS).glob("*.whl")]
-    run_in(
-        root, f"{VENV}/bin/pip", "install", "--quiet", "--quiet", *wheels, environment=settings, check=True
-    )
-    run_in(root, LABKIT, "session", "install", "--sys-prefix", check=True)
+    copy_root(base, root)
+    mount_system(root)
+    run_in(root, "useradd", "--uid", str(UID), "--create-home", "--shell", "/bin/bash", USER, check=True)
+    step("apt.txt", lambda: recipe.install_debian_packages(asked, root))
+    step("the repository", lambda: recipe.copy_repository(TREE, root))
+    step("environment.yml's pip part", lambda: recipe.make_environment(asked, root))
+    step("postBuild", lambda: recipe.run_post_build(root))
+    say(f"{sizes[-1]:7.1f} MB  in all")
 
 
 def bring_files(root: Path) -> None:
-    """Bring the sandbox, and a folder for the user with the first lesson in it."""
-    for source, target in ((TREE / "tests/sandbox", SANDBOX), (TREE / "notebooks", WORK)):
-        there = root / target.lstrip("/")
-        shutil.rmtree(there, ignore_errors=True)
-        shutil.copytree(source, there, ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "srv/work").chmod(0o777)
+    """Bring the sandbox, the first lesson with its solution, and a folder in place of a hub's volume."""
+    run_in(root, "mkdir", "-p", SANDBOX, SOLVED, VOLUME, check=True)
+    for path in (TREE / "tests/sandbox").glob("*.*"):
+        (root / SANDBOX.lstrip("/") / path.name).write_bytes(path.read_bytes())
+    solved = notebook_text(plan_notebook(TREE / f"notebooks/source/{LESSON}.py"))
+    (root / SOLVED.lstrip("/") / f"{LESSON}.ipynb").write_text(solved)
 
 
 def perform(check: Check, root: Path) -> bool:
-    """Run a check in the sandbox, say how it went, and return whether it holds."""
+    """Run a check as a container of the image, say how it went, and return whether it holds."""
     begun = time.monotonic()
+    limits = ("--uid", str(UID), "--home", check.home, "--read-only", "--memory", str(MEMORY_MB))
+    container = ("env", "-C", HOME, f"PATH={USER_PATH}", f"REPO_DIR={HOME}", f"{HOME}/start", *check.command)
     done = run_in(
-        root, "python3", SANDBOX, "--", *check.command, capture_output=True, timeout=DEADLINE_S, check=False
+        root,
+        "python3",
+        SANDBOX,
+        *limits,
+        "--",
+        *container,
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
     good = done.returncode == 0 and check.holds(done.stdout)
-    words = " ".join(Path(word).name if word == check.command[0] else word for word in check.command)
-    say(f"{'ok' if good else 'FAILED':7}{time.monotonic() - begun:6.1f} s  {words}")
+    say(f"{'ok' if good else 'FAILED':7}{time.monotonic() - begun:6.1f} s  {' '.join(check.command)}")
     if not good:
         say(f"status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return good
@@ -142,18 +151,19 @@ def main() -> int:
     if INSIDE not in os.environ:  # mounts and processes of its own: nothing of it can stay
         own = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
         os.execvpe(own[0], (*own, sys.executable, *sys.orig_argv[1:]), {**os.environ, INSIDE: "1"})
-    root = TREE / "out/elsewhere" / asked.suite
-    say(f"making {root}, unless it is there")
-    make_root(asked.suite, root, (*lab_packages(TREE), *SANDBOX_PACKAGES))
-    mount_system(root)
-    describe(root)
-    say("building wheels and installing them there")
-    build_wheels(root)
-    install(root)
+    base = TREE / "out/elsewhere" / asked.suite
+    root = base.with_name(f"{asked.suite}-image")
+    say(f"making {base}, unless it is there")
+    make_root(asked.suite, base)
+    describe(base)
+    build_image(base, root)
     bring_files(root)
     failed = [check for check in checks(root) if not perform(check, root)]
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"elsewhere: a step of the recipe failed: {error}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-SANDBOX_PACKAGES = ("libseccomp2",)
+# A Python in place of conda's, and what the sandbox needs; everything else is the recipe's.
+BASE_PACKAGES = ("python3-venv", "libseccomp2")
 COMPLETE = ".complete"
 RESOLVER = ("/etc/resolv.conf", "/etc/hosts")
 PIP_SECTIONS = ("global", "install", ":env:")
@@ -36,13 +37,7 @@ def debian_mirror() -> str:
     return found[0]
 
 
-def lab_packages(tree: Path) -> tuple[str, ...]:
-    """Return what `make setup` installs: user-mode-linux is not among it."""
-    (line,) = re.findall(r"^LAB_PACKAGES := (.*)$", (tree / "Makefile").read_text(), re.MULTILINE)
-    return tuple(line.split())
-
-
-def make_root(suite: str, root: Path, packages: tuple[str, ...]) -> None:
+def make_root(suite: str, root: Path, packages: tuple[str, ...] = BASE_PACKAGES) -> None:
     """Debootstrap `suite` into `root`, unless it is there; what was cut off is made anew."""
     wanted = " ".join(packages)
     if (root / COMPLETE).exists() and (root / COMPLETE).read_text() == wanted:
@@ -54,14 +49,26 @@ def make_root(suite: str, root: Path, packages: tuple[str, ...]) -> None:
         command = ("debootstrap", *options, suite, str(root), debian_mirror())
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
             sys.exit(f"elsewhere: debootstrap failed: {log.name} tells why")
+    run_in(root, "apt-get", "clean")
+    shutil.rmtree(root / "var/lib/apt/lists")
     (root / COMPLETE).write_text(wanted)
 
 
+def copy_root(base: Path, root: Path) -> None:
+    """Make `root` a fresh copy of `base`: what an image was built in before goes."""
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run(("cp", "--archive", "--reflink=auto", base, root), check=True)
+
+
 def mount_system(root: Path) -> None:
-    """Make the root a file system of its own with /proc and /dev, in this process's own mount namespace."""
+    """Make the root a file system of its own with /proc, /sys and /dev, in this process's mount namespace."""
     subprocess.run(("mount", "--bind", root, root), check=True)
     subprocess.run(("mount", "-t", "proc", "proc", root / "proc"), check=True)
-    subprocess.run(("mount", "--rbind", "/dev", root / "dev"), check=True)
+    for name in ("sys", "dev"):
+        subprocess.run(("mount", "--rbind", f"/{name}", root / name), check=True)
+    for path in map(Path, RESOLVER):
+        if path.exists():
+            _bind(path, root)
 
 
 def pip_environment(root: Path) -> dict[str, str]:
@@ -76,7 +83,7 @@ def pip_environment(root: Path) -> dict[str, str]:
     words = [word for value in settings.values() for word in value.split()]
     # An index in a folder may name files that stand beside it.
     indexes = [Path(word.removeprefix("file://")).parent for word in words if word.startswith("file:///")]
-    for path in (*map(Path, (*RESOLVER, *words)), *indexes):
+    for path in (*map(Path, words), *indexes):
         if path.is_absolute() and path.exists():
             _bind(path, root)
     return settings | {name: os.environ[name] for name in PROXIES if name in os.environ}
@@ -91,6 +98,18 @@ def _bind(path: Path, root: Path) -> None:
         there.touch()
     subprocess.run(("mount", "--bind", path, there), check=True)
     subprocess.run(("mount", "-o", "remount,ro,bind", there), check=True)
+
+
+def size_mb(root: Path) -> float:
+    """Return how much of the disk the root's own files take, in MB (10^6 bytes, as images are measured)."""
+    with tempfile.TemporaryDirectory() as view:  # without what is mounted in it: a bind takes no mounts along
+        subprocess.run(("mount", "--bind", root, view), check=True)
+        try:
+            command = ("du", "--summarize", "--block-size=1", view)
+            counted = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        finally:
+            subprocess.run(("umount", view), check=True)
+    return int(counted.split()[0]) / 1e6
 
 
 def run_in(root: Path, *command: str, environment: dict[str, str] | None = None, check=True, **options):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SANDBOX = (sys.executable, str(ROOT / "tests/sandbox"), "--")
+SANDBOX = (sys.executable, str(ROOT / "tests/sandbox"))
 DEADLINE_S = 100
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can make the sandbox")
@@ -35,9 +36,9 @@ def python():
     pytest.skip("no Python here that another user may run")
 
 
-def sandboxed(command, environment):
+def sandboxed(command, environment, *options):
     return subprocess.run(
-        [*SANDBOX, *command],
+        [*SANDBOX, *options, "--", *command],
         env={**os.environ, **environment},
         cwd="/",
         capture_output=True,
@@ -54,6 +55,22 @@ def test_the_sandbox_is_what_it_says(python):
     assert "Seccomp:\t2" in status
     assert "/dev/shm tmpfs rw,nosuid,nodev,noexec" in status
     assert sandboxed(["unshare", "--user", "true"], {}).returncode != 0
+
+
+def test_only_home_can_be_written_where_the_rest_is_read_only(output):
+    script = 'for d in "$HOME" /dev/shm /tmp /var/tmp; do touch "$d/mine" 2>/dev/null && echo "$d"; done; true'
+    options = ("--home", str(output), "--read-only")
+    assert sandboxed(["sh", "-c", script], {}, *options).stdout.split() == [str(output), "/dev/shm"]
+    assert (output / "mine").exists()
+
+
+def test_what_takes_more_memory_than_it_may_is_killed():
+    take = ["python3", "-c", "print(len(bytearray(200 * 2**20)))"]
+    enough = sandboxed(take, {}, "--memory", "400")
+    if "control group" in enough.stderr:
+        pytest.skip(enough.stderr)
+    assert enough.returncode == 0
+    assert sandboxed(take, {}, "--memory", "100").returncode == 128 + signal.SIGKILL
 
 
 def test_doctor_says_that_a_lab_can_run_there(python):
