@@ -3,7 +3,7 @@
 # make notebook  JupyterLab on the lessons, in the lab's own Linux
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these); make bench-peers installs peers
-# make test-elsewhere  labkit in a debootstrapped Debian 13 (SUITE=bookworm: another), as an unprivileged pod; minutes, needs root
+# make test-elsewhere  the images' recipe in a debootstrapped Debian 13 (SUITE=bookworm: 12), a lab in it as a pod; minutes, needs root
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
 # make journeys  a journey for every row of the flow table, on random clusters, and a thousand in a row (minutes)
@@ -22,7 +22,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What the lab needs: its Linux, and the commands that a professional types in it.
-LAB_PACKAGES := python3-venv iptables nftables ipset ipvsadm iproute2 conntrack kmod tcpdump iputils-ping curl procps
+LAB_PACKAGES := python3-venv $(shell sed 's/[#].*//' apt.txt)
 # What the tests need beside it: Debian's own guest, a browser, and libseccomp for the sandbox.
 TEST_PACKAGES := user-mode-linux chromium chromium-driver libseccomp2
 # Who the benchmarks compare with, beside what the lab needs.
@@ -160,3 +160,5 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
 	$(VENV)-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev --output-file requirements.lock pyproject.toml
+	@# Beside a folder pip takes no hashes: images get the versions alone.
+	sed -n 's/^\([a-z0-9.-]*==[^ ]*\).*/\1/p' requirements.lock > constraints.txt
