@@ -58,7 +58,9 @@ def test_the_sandbox_is_what_it_says(python):
 
 
 def test_only_home_can_be_written_where_the_rest_is_read_only(output):
-    script = 'for d in "$HOME" /dev/shm /tmp /var/tmp; do touch "$d/mine" 2>/dev/null && echo "$d"; done; true'
+    script = (
+        'for d in "$HOME" /dev/shm /tmp /var/tmp; do touch "$d/mine" 2>/dev/null && echo "$d"; done; true'
+    )
     options = ("--home", str(output), "--read-only")
     assert sandboxed(["sh", "-c", script], {}, *options).stdout.split() == [str(output), "/dev/shm"]
     assert (output / "mine").exists()
