@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import typer
 
 from labkit.cli.progress import progress_display
 from labkit.course.lesson import lesson_sources
+from labkit.guest.processors import usable_processors
 
 if TYPE_CHECKING:
     from labkit.claims.ledger import Ledger
@@ -109,7 +109,7 @@ def grade(
 
     submissions = find_submissions(find_root(course), lesson, students or ())
     arguments = (UNCONFINED,) if unconfined else ()
-    count = jobs or len(os.sched_getaffinity(0))
+    count = jobs or usable_processors()
     begun_s = time.monotonic()
     with progress_display(f"Grading {lesson}") as on_progress:
         graded = grade_class(submissions, count, on_progress, kernel_arguments=arguments)

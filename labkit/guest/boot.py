@@ -13,6 +13,7 @@ from labkit.guest.clock import REAL_TIME
 from labkit.guest.init import Settings
 from labkit.guest.keeper import GuestProgram, PrivateFiles
 from labkit.guest.places import choose_memory_directory
+from labkit.guest.processors import usable_processors
 from labkit.guest.wall import wall_here
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def plan_uml(
         _private_directories(environ),
         clock=timing.clock,
         guest_limit_s=timing.guest_limit_s,
-        host_cpus=len(os.sched_getaffinity(0)),
+        host_cpus=usable_processors(),
     )
     argv = (
         linux.binary,
@@ -95,7 +96,7 @@ def plan_namespaces(lab: str, private: Path, environ: Mapping[str, str]) -> Gues
         "",
         _private_directories(environ),
         user_namespace=os.geteuid() != 0,
-        host_cpus=len(os.sched_getaffinity(0)),
+        host_cpus=usable_processors(),
     )
     argv = (
         f"{private}/python",

@@ -18,6 +18,7 @@ from labkit.errors import GuestError, decode_error
 from labkit.guest.clock import REAL_TIME, Timing
 from labkit.guest.info import current
 from labkit.guest.jobhosts import open_job_host
+from labkit.guest.processors import usable_processors
 from labkit.guest.run import DEFAULT_MEMORY_MB
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class JobPool:
     def __init__(self, workers: int | None = None) -> None:
         """Start no more than `workers` guests at a time (None: one for each of this machine's processors)."""
         here = current()
-        self.workers = workers or (here.host_cpus if here else len(os.sched_getaffinity(0)))
+        self.workers = workers or (here.host_cpus if here else usable_processors())
         self._threads = ThreadPoolExecutor(self.workers, "job")
         self._hosts: set[JobHost] = set()
         self._lock = threading.Lock()
