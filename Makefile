@@ -3,6 +3,8 @@
 # make notebook  JupyterLab on the lessons, in the lab's own Linux
 # make test      everything that is tested: form, types, units, the guest, the lab, the notebooks
 # make bench     the benchmarks, ours beside the peers (NAMES="guest exec": only these); make bench-peers installs peers
+# make test-hub  the pod that a JupyterHub makes of deploy/jupyterhub/values.yaml, held to the "restricted" standard
+# make load-test  how many labs this machine takes before cells need twice the time (minutes, on an idle machine; out/load.json)
 # make test-elsewhere  the images' recipe in a debootstrapped Debian 13 (SUITE=bookworm: 12), a lab in it as a pod; minutes, needs root
 # make sync-tests  kube-proxy's partial syncs against full ones, with many random clusters (minutes)
 # make mutants   every plan without one of its rules contradicts the flow table (minutes; not part of make test)
@@ -11,6 +13,7 @@
 # make faults  the last lesson's broken clusters of 100 students, each mended (minutes)
 # make grade-crowd  200 submissions, generated and graded (COUNT=20: fewer; JOBS=2; COURSE=folder), and the time it took
 # make claims   the claim ledger measured anew into docs/claims.md (CHECK=yes: compared with it instead); a minute or more
+# make docs      the site in out/docs/html: documents, lessons as they ran, the API (the first time minutes: it runs the lessons)
 # make lint      form, types and the import contract alone
 # make notebooks the lessons' sources into notebooks
 # make guest-verify  the shipped Linux built again from its pinned source and compared (SOURCE=archive); guest-kernel/verify gives its status
@@ -32,7 +35,7 @@ ELSEWHERE_PACKAGES := debootstrap libseccomp2
 # PACKAGES=present: they are here under other names; do not look.
 PACKAGES ?= debian
 
-.PHONY: claims setup setup-test demo notebook notebooks test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts faults test-course grade-crowd mutants journeys bench bench-peers test-elsewhere guest-kernel guest-verify
+.PHONY: claims setup setup-test demo notebook notebooks docs test lint lock unit lab-tests sync-tests host-tests virtual-tests attempts faults test-course grade-crowd mutants journeys bench bench-peers test-hub load-test test-elsewhere guest-kernel guest-verify
 
 setup: packages $(VENV)/.complete
 
@@ -63,6 +66,9 @@ notebook: setup
 notebooks: setup
 	$(BIN)/labkit course release
 
+docs: setup
+	$(BIN)/python tools/website
+
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -89,6 +95,15 @@ bench-peers:
 
 bench: setup
 	$(BIN)/labkit bench $(NAMES)
+
+# KubeSpawner and JupyterHub stay in an environment of their own.
+test-hub:
+	$(PYTHON) -m venv out/hub
+	out/hub/bin/pip install --quiet --disable-pip-version-check "jupyterhub-kubespawner>=7" "jupyterhub>=5" pyyaml
+	out/hub/bin/python tests/hub
+
+load-test: setup
+	$(BIN)/python tools/load_test.py --json out/load.json $(LOAD)
 
 test-elsewhere: packages-elsewhere $(VENV)/.complete
 	$(if $(filter 0,$(shell id -u)),,sudo) $(BIN)/python tests/elsewhere $(if $(SUITE),--suite $(SUITE))
