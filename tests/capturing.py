@@ -9,8 +9,8 @@ from labkit.capture.dump import Dump, read_dump
 from labkit.proxy.plans import find_node, plan_node
 from labkit.proxy.program import apply_plan
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
-from labkit.spec.proxyconfig import read_proxy_config
+from labkit.spec.proxyconfigfile import read_proxy_config
+from labkit.spec.text import Text
 
 CORPUS = Path(__file__).parent / "golden" / "proxy"
 CASES = sorted(path.stem for path in CORPUS.glob("*.in"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from labkit.proxy.plans import Mode
     from labkit.proxy.rules import CountedTable
-    from labkit.spec.documents import Text
+    from labkit.spec.text import Text
 
 Tool = Literal["iptables-save", "ipvsadm", "ipset", "nft", ""]
 

@@ -16,7 +16,7 @@ from labkit.errors import RequestError
 from labkit.proxy.printing import KUBE_PROXY
 from labkit.spec.cluster import read_cluster
 from labkit.spec.documents import Findings, read_texts
-from labkit.spec.proxyconfig import read_proxy_config
+from labkit.spec.proxyconfigfile import read_proxy_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,10 @@ from labkit.spec.clabfields import Block
 from labkit.spec.clablevels import LEVEL_KEYS
 from labkit.spec.clablinks import read_links
 from labkit.spec.clabnodes import NodesReader
-from labkit.spec.documents import Document, Findings, Place, Text, read_documents, read_texts
-from labkit.spec.fields import ipv4_network, is_ipv4
+from labkit.spec.documents import Document, Findings, Place, read_documents, read_texts
+from labkit.spec.fields import ipv4_network
+from labkit.spec.ipv4 import is_ipv4
+from labkit.spec.text import Text
 from labkit.spec.topology import NODE_KINDS, Management, Topology
 from labkit.spec.wording import shown
 

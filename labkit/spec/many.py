@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from labkit.errors import RequestError
-from labkit.spec.documents import Text
 from labkit.spec.model import (
     ClusterSpec,
     ContainerPort,
@@ -17,6 +16,7 @@ from labkit.spec.model import (
     Service,
     ServicePort,
 )
+from labkit.spec.text import Text
 
 MOST_SERVICES = 60_000
 MOST_WRITTEN = 2000  # a manifest is read and checked document by document

@@ -18,7 +18,7 @@ from labkit.grade.marking import mark_answer
 from labkit.guest.info import current
 from labkit.lab import Lab
 from labkit.proxy.plans import MODES
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 pytestmark = pytest.mark.skipif(
     current() is None or current().clock != "virtual", reason="in a guest in virtual time: make attempts"

@@ -12,7 +12,7 @@ from labkit.errors import BuildError, RequestError
 from labkit.fabric.namespace import Namespace
 from labkit.fabric.topology import build_topology
 from labkit.spec.clab import read_clab
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

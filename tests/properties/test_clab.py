@@ -12,7 +12,7 @@ from topologies import AWKWARD, topologies
 from labkit.spec.clab import read_clab, substitute
 from labkit.spec.clabstages import STEPS, Step, all_waits, plan_steps
 from labkit.spec.clabwriting import write_clab
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.spec.topology import STAGES, TopologyNode, Wait
 
 

@@ -10,7 +10,7 @@ from labkit.capture.captured import capture_node
 from labkit.capture.dump import read_dump, tool_of
 from labkit.errors import RequestError, SpecError
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "capture"
 IPTABLES, IPVS, NFT = "kind-worker.iptables.iptables-save", "kind-worker.ipvsadm-save", "kind-worker.nft-list"

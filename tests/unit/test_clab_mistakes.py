@@ -6,7 +6,7 @@ import pytest
 
 from labkit.errors import SpecError
 from labkit.spec.clab import read_clab
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clab"
 REFUSED = sorted(GOLDEN.glob("*.clab.yml"))

@@ -8,7 +8,7 @@ from labkit.grade.exercise import Exercise, Variable
 from labkit.grade.exercises import clusters
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

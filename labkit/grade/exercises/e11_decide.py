@@ -14,7 +14,7 @@ from labkit.grade.exercises.publishing import INGRESS_PORT, call
 from labkit.grade.mark import Finding
 from labkit.lab import Lab
 from labkit.proxy.plans import MODES
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from labkit.grade.faults.fault import Symptom
 from labkit.proxy.plans import Mode, find_node
 from labkit.spec.addressing import plan_addresses
 from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from labkit.grade.faults.fault import Place
