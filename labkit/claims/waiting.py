@@ -10,6 +10,7 @@ from labkit.experiments.algorithms import TRAFFIC
 from labkit.outage import Outage, perform
 from labkit.performing import Experiment
 from labkit.performing import perform as perform_experiment
+from labkit.spec.cluster import read_cluster
 from labkit.spec.events import Event
 from labkit.traffic.retrying import CallPlan
 
@@ -25,7 +26,8 @@ def measure_unequal() -> Iterator[Figure]:
     """Send the same requests to pods that need 5, 10 and 40 ms."""
     for name, (mode, scheduler) in ALGORITHMS.items():
         experiment = Experiment.of("unequal", mode=mode, scheduler=scheduler, workload=TRAFFIC[KIND])
-        p99 = perform_experiment(experiment).run.latency_us["response"]["p99"]
+        cluster = read_cluster(experiment.manifests)
+        p99 = perform_experiment(experiment, cluster).run.latency_us["response"]["p99"]
         yield Figure(
             f"unequal pods, {name}: p99 of the response",
             p99.value / 1000,

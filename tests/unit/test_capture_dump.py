@@ -88,7 +88,8 @@ def test_tables_of_others_are_named():
         ),
         (
             "-A -t a:http -s rr\n",
-            "x:1: ipvsadm prints no such line: -A -t a:http -s rr (numbers instead of names: ipvsadm-save -n)",
+            "x:1: ipvsadm prints no such line: -A -t a:http -s rr "
+            "(numbers instead of names: ipvsadm-save -n)",
         ),
         (
             'table ip kube-proxy {\n\tinclude "/etc/shadow"\n}\n',
