@@ -88,8 +88,7 @@ def test_tables_of_others_are_named():
         ),
         (
             "-A -t a:http -s rr\n",
-            "x:1: ipvsadm prints no such line: -A -t a:http -s rr "
-            "(numbers instead of names: ipvsadm-save -n)",
+            "x:1: ipvsadm prints no such line: -A -t a:http -s rr (numbers instead of names: ipvsadm-save -n)",  # noqa: E501
         ),
         (
             'table ip kube-proxy {\n\tinclude "/etc/shadow"\n}\n',
