@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from labkit.cli.memory import parse_memory_mb
 from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.cli.progress import progress_display
+
+if TYPE_CHECKING:
+    from labkit.measure.journey.journey import Journey
 
 
 def trace(
@@ -49,8 +52,6 @@ def trace(
     """Send one connection through the cluster of the manifests and print everything that happens to it."""
     from labkit.guest.rerun import rerun_inside
     from labkit.lab import Lab
-    from labkit.measure.journey.form import to_json
-    from labkit.measure.results import write_text
     from labkit.proxy.plans import known_mode
     from labkit.spec.cluster import read_manifests
 
@@ -61,11 +62,17 @@ def trace(
         lab = Lab.open(*manifests, mode=mode, scheduler=scheduler, on_progress=on_progress)
     with lab, lab.journey(client, service=service, packets=packets) as journey:
         sys.stdout.write(f"{journey.text(level)}\n")
-        if json_file is not None:
-            write_text(json_file, to_json(journey))
-        if pcapng is not None:
-            journey.to_pcapng(pcapng)
-        if svg is not None:
-            from labkit.chart.ladder import ladder_svg  # type: ignore[import-not-found,unused-ignore]
+        _write_files(journey, svg, json_file, pcapng)
 
-            write_text(svg, ladder_svg(journey))
+
+def _write_files(journey: Journey, svg: Path | None, json_file: Path | None, pcapng: Path | None) -> None:
+    from labkit.chart.ladder import ladder_svg
+    from labkit.measure.journey.form import to_json
+    from labkit.measure.results import write_text
+
+    if json_file is not None:
+        write_text(json_file, to_json(journey))
+    if pcapng is not None:
+        journey.to_pcapng(pcapng)
+    if svg is not None:
+        write_text(svg, ladder_svg(journey))
