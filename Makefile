@@ -61,7 +61,7 @@ demo: setup
 	$(BIN)/labkit demo
 
 notebook: setup
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.news_url=None
 
 notebooks: setup
 	$(BIN)/labkit course release

@@ -83,7 +83,7 @@ def draw_ladder(plan: LadderPlan, alt: str) -> str:
     parts = [
         text(EDGE_PX, 27, clipped(plan.title, room, 17, weight=600), size=17, weight=600),
         text(EDGE_PX, 46, clipped(plan.subtitle, room, 12.5), size=12.5, paint="muted"),
-        *_key(),
+        *_key(plan),
         *(_machine(head, bottom + 8) for head in plan.heads if head.lane.kind == "node"),
         *(_band(row) for row in plan.rows),
         *(_lane(head, bottom + 8) for head in plan.heads),
@@ -96,14 +96,21 @@ def draw_ladder(plan: LadderPlan, alt: str) -> str:
     return picture(plan.width, plan.height, plan.title, alt, parts)
 
 
-def _key() -> Iterator[str]:
+def _key(plan: LadderPlan) -> Iterator[str]:
+    """Yield what threads and marks mean, of those that are in the picture."""
     x, y = EDGE_PX, 70.0
+    carried = {thread.carries for thread in plan.threads}
+    kinds = {row.step.kind for row in plan.rows}
     for carries, words in THREAD_KEY:
+        if carries not in carried:
+            continue
         paint, dash = THREAD[carries]
         yield path([(x, y - 4), (x + 26, y - 4)], stroke=paint, width=3, dash=dash)
         yield text(x + 33, y, words, size=12, paint="muted")
         x += 33 + width_px(words, 12) + 22
     for kind, words in MARK_KEY:
+        if kind not in kinds:
+            continue
         yield mark(kind, (x + 10, y - 4))
         yield text(x + 25, y, words, size=12, paint="muted")
         x += 25 + width_px(words, 12) + 22

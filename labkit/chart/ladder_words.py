@@ -19,6 +19,7 @@ ARROW = " → "
 _PROBABILITY = re.compile(r"--probability (0\.\d+)")
 _REASONS = {"NETFILTER_DROP": ""}  # the kernel's word for: by a rule, or by IPVS; the text says which
 _NUMGEN = re.compile(r"numgen random mod (\d+)")
+_NO_ENDPOINTS = re.compile(r"has no endpoints|no-endpoint")  # in iptables' and in nftables' rules
 _HANDLE = re.compile(r"\s*# handle \d+$")
 
 
@@ -94,12 +95,13 @@ class Narrator:
         return Words(event.namespace, self._arrives(step), _ends(event.before), note=note)
 
     def _pass(self, step: Step) -> Words:
-        changes = tuple(_again(one, step.direction) for one in self._rewrites)
+        title, where = f"{self.packet_name(step.packet)} arrives", step.event.namespace
+        if not self._rewrites:
+            return Words(where, title, _ends(step.event.before))
         keeper = "IPVS" if self._made.mode == "ipvs" else "conntrack"
-        note = f"{keeper} knows the connection: it is rewritten as before, and nothing is chosen anew."
-        title = f"{self.packet_name(step.packet)} arrives"
-        whole = changes or _ends(step.event.before)
-        return Words(step.event.namespace, title, whole, note=note if changes else "")
+        places = listing(list(dict.fromkeys(one.namespace for one in self._rewrites)))
+        note = f"On {places} {keeper} knows it: it is rewritten as before, and nothing is chosen anew."
+        return Words(where, title, tuple(_again(one, step.direction) for one in self._rewrites), note=note)
 
     def _more(self, step: Step) -> Words:
         names = listing([self.packet_name(number) for number in step.packets], 6)
@@ -154,7 +156,7 @@ class Narrator:
             note = f"By its scheduler {self._made.algorithm}. {found}"
             return Words(event.namespace, title, code=(step.rule or event).text, note=note)
         title = f"this rule chooses {self._reached or self._pod_address or chosen_chain(event)}"
-        note = f"{_place(event)}{_chance(event.text)} {counted(step.compared, 'rule')} compared up to here."
+        note = f"{_place(event)}{_chance(event.text)} Compared up to here: {counted(step.compared, 'rule')}."
         return Words(event.namespace, title, code=_chosen_text(event), note=note)
 
     def _nat(self, step: Step) -> Words:
@@ -196,6 +198,8 @@ class Narrator:
             Change("answer", f"{entry.reply.source}{ARROW}{entry.reply.destination}"),
         )
         known = "By this it will know the answer, and what to rewrite back."
+        if self._made.mode == "ipvs":
+            known = "By this the node's rules will know the answer. What to rewrite back IPVS remembers itself."
         return Words(event.namespace, title, changes, note=known if event.verdict == "new" else "")
 
     def _socket(self, step: Step) -> Words:
@@ -211,10 +215,11 @@ class Narrator:
         if step.rule and step.rule.kind == "ipvs":
             title = f"IPVS has no pod for it: {title}"
         code = rule_text(event) or (step.rule.text if step.rule else "")
-        told = (
-            f"{client} is told so." if self._is_told else f"Nobody tells {client}: it waits, and tries again."
-        )
-        return Words(event.namespace, title, _ends(event.before), code, told)
+        told = f"Nobody tells {client}: it waits, and tries again."
+        if self._is_told:
+            told = f"{client} is told so, and its call fails at once."
+        why = "The Service has no endpoints: no pod is there to answer. " if _NO_ENDPOINTS.search(code) else ""
+        return Words(event.namespace, title, _ends(event.before), code, f"{why}{told}")
 
 
 def _place(event: Event | None) -> str:
@@ -277,5 +282,5 @@ def _chance(rule: str) -> str:
         return f"By chance, 1 in {numgen[1]}." if numgen[1] != "1" else "There is no other endpoint."
     probability = _PROBABILITY.search(rule)
     if probability:
-        return f"By chance: it takes 1 in {1 / float(probability[1]):.0f} of what comes to it."
+        return f"By chance, 1 in {1 / float(probability[1]):.0f} of what comes to it."
     return "The last rule of its chain: it takes what the others left."

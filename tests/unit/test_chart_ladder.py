@@ -193,7 +193,7 @@ def test_the_choice_shows_the_rule_s_own_text():
     chosen = next(one for one in words if "chooses web-1" in one.title)
     assert chosen.code.endswith("--probability 0.25000000000 -j KUBE-SEP-4YRZ6ZLUEKTHXT5E")
     assert "1 in 4" in chosen.note
-    assert "3 rules compared" in chosen.note
+    assert "Compared up to here: 3 rules." in chosen.note
 
 
 def test_a_rewriting_shows_before_and_after_and_its_rule():
