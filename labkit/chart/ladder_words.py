@@ -199,7 +199,7 @@ class Narrator:
         )
         known = "By this it will know the answer, and what to rewrite back."
         if self._made.mode == "ipvs":
-            known = "By this the node's rules will know the answer. What to rewrite back IPVS remembers itself."
+            known = "By this the node's rules will know the answer; IPVS remembers itself what to rewrite back."
         return Words(event.namespace, title, changes, note=known if event.verdict == "new" else "")
 
     def _socket(self, step: Step) -> Words:
@@ -218,8 +218,9 @@ class Narrator:
         told = f"Nobody tells {client}: it waits, and tries again."
         if self._is_told:
             told = f"{client} is told so, and its call fails at once."
-        why = "The Service has no endpoints: no pod is there to answer. " if _NO_ENDPOINTS.search(code) else ""
-        return Words(event.namespace, title, _ends(event.before), code, f"{why}{told}")
+        if _NO_ENDPOINTS.search(code):
+            told = f"The Service has no endpoints: no pod is there to answer. {told}"
+        return Words(event.namespace, title, _ends(event.before), code, told)
 
 
 def _place(event: Event | None) -> str:
