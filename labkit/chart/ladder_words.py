@@ -199,7 +199,7 @@ class Narrator:
         )
         known = "By this it will know the answer, and what to rewrite back."
         if self._made.mode == "ipvs":
-            known = "By this the node's rules will know the answer; IPVS remembers itself what to rewrite back."
+            known = "By this the node's rules will know the answer; IPVS itself knows what to rewrite back."
         return Words(event.namespace, title, changes, note=known if event.verdict == "new" else "")
 
     def _socket(self, step: Step) -> Words:
