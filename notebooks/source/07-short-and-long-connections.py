@@ -44,7 +44,9 @@ lab = Lab.open("web", mode="iptables")
 # One pod, all six: kube-proxy's rules choose when a connection *begins*, and never look inside. Now one connection for each question:
 
 # %% language="bash"
-# for question in 1 2 3 4 5 6; do ip netns exec client curl -s "10.96.0.10/?question=$question"; done
+# for question in 1 2 3 4 5 6; do
+#     ip netns exec client curl -s "10.96.0.10/?question=$question"
+# done
 
 # %% [markdown]
 # Six choices. Here lies the trouble with long connections: they walk the list once, they are one entry, they are cheap, **and they are not balanced**. Three
@@ -65,7 +67,7 @@ short = short_connections_here(connections=400, reused=128)
 show_short_connections(short)
 
 # %% [markdown]
-# The connect times (the dot is p05, the ring the median) differ by less than the luck of a run: run the cell again, and the order is another. Look
+# The connect times (the dot is p05, the ring the median) differ by less than the luck of a run: run the cell again, and the order may be another. Look
 # closer, at the first packet's way from the node's door to the pod, p05 in microseconds:
 
 # %%
@@ -73,7 +75,7 @@ show_short_connections(short)
 
 # %% [markdown]
 # There is the vendor's sentence: with few Services IPVS is the slowest of the three, as at the left edge of lesson 06's lines. It is true, and it is
-# a microsecond or so; connecting, asking and being answered takes a hundred. The other columns say more: conntrack entries, one for each connection in every mode;
+# a microsecond or so; connecting, asking and being answered takes a hundred and more. The other columns say more: conntrack entries, one for each connection in every mode;
 # IPVS entries, **one more each** in IPVS mode. kube-proxy needs connection tracking there as well (lesson 03), so IPVS mode
 # remembers everything twice.
 #
@@ -88,14 +90,15 @@ lab.measure("web", connections=100, concurrency=1).answered
 # %% language="bash"
 # for node in node-1 node-2; do echo "$node: $(ip netns exec $node conntrack -C)"; done
 # ip netns exec node-1 conntrack -L 2>/dev/null | head -2
-# ip netns exec node-1 sysctl net.netfilter.nf_conntrack_tcp_timeout_{time_wait,established}
+# cd /proc/sys/net/netfilter
+# ip netns exec node-1 grep -H . nf_conntrack_tcp_timeout_time_wait nf_conntrack_tcp_timeout_established
 
 # %% [markdown]
 # All hundred on `node-1`, where they came in, and on `node-2` those whose pod is there. The third word of an entry is its time left in seconds: a
 # closed connection stays for **two minutes** (`TIME_WAIT`), so that a straggling packet still finds its way. One that was never
 # closed, because the client lost its power, stays for five days here. (kube-proxy sets that one to 24 hours.)
 #
-# So a node's memory is not filled by the connections that are open, but by those of the last two minutes:
+# So when connections are short, a node's memory is filled not by those that are open but by those of the last two minutes:
 #
 # > entries = new connections a second x 120
 #
@@ -176,22 +179,23 @@ round((60_999 - 32_768 + 1) / 60)
 # %% [markdown]
 # (Each line: the port, who answered it first, and who the second time.) The SYN says that the old connection is over; connection tracking begins
 # a new entry, the dice are rolled again, and one in four meets the same pod by chance. The chart above measured just that: its last column.
-# IPVS mode in this Linux does the same. Older ones did not, and you can have that back with a switch:
+# IPVS mode in this Linux does the same. But IPVS has a switch for it, and on Linux 4.1 to 5.8 kube-proxy turns it off. Do what it does there:
 
 # %%
 lab.reset("ipvs")
 
 # %% language="bash"
 # ip netns exec node-1 sysctl -q -w net.ipv4.vs.conn_reuse_mode=0
-# ip netns exec client sysctl -q -w net.ipv4.ip_local_port_range="40000 40011" net.ipv4.tcp_tw_reuse=1
+# ip netns exec client sysctl -q -w net.ipv4.tcp_tw_reuse=1
+# ip netns exec client sysctl -q -w net.ipv4.ip_local_port_range="40000 40011"
 # calls() { for call in $(seq 12); do ip netns exec client curl -s -m 1 10.96.0.10; done; }
 # ports() { calls | sed -E 's|pod=default/(\S+) .*:|\1 |' | sort -k 2; }
 # first=$(ports); sleep 2; second=$(ports)
 # join -j 2 <(echo "$first") <(echo "$second")
 
 # %% [markdown]
-# Every port meets its old pod again, whether or not it still ought to get connections. kube-proxy sets this switch to 0 on Linux 4.1 to 5.8 and leaves it alone
-# from 5.9 on. **Same Service, same mode, other kernel, other pod:** that is why this course tells you which Linux it measured.
+# Every port meets its old pod again: IPVS takes the new connection for the old one. From Linux 5.9 on kube-proxy leaves the switch alone. **Same
+# Service, same mode, another kernel, another pod:** say which Linux you measured.
 #
 # ## Your turn: what do they remember?
 #

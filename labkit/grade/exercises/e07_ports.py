@@ -47,17 +47,17 @@ def judge(given: Given, most: Any) -> Iterator[Finding]:
     at_once, again_s = _measure(given)
     yield _finding(
         "at once",
-        count == at_once,
-        "connections before the first `Cannot assign requested address`",
         said[0],
+        "connections before the first `Cannot assign requested address`",
         "what tells two connections apart: two addresses and two ports; which may differ?",
+        is_right=count == at_once,
     )
     yield _finding(
         "per second",
-        rate > 0 and abs(at_once / rate - again_s) <= LATE_S,
-        "connections a second in the long run, within some per cent",
         said[1],
+        "connections a second in the long run, within some per cent",
         "for how long does the client itself keep a port that it has closed?",
+        is_right=rate > 0 and abs(at_once / rate - again_s) <= LATE_S,
     )
 
 
@@ -65,7 +65,7 @@ def _number(said: Any) -> float:
     return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else 0.0
 
 
-def _finding(part: str, is_right: bool, expected: str, said: Any, todo: str) -> Finding:  # noqa: FBT001
+def _finding(part: str, said: Any, expected: str, todo: str, *, is_right: bool) -> Finding:
     return Finding(part, 2.0 if is_right else 0.0, 2.0, expected, repr(said)[:60], "" if is_right else todo)
 
 
