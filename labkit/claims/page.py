@@ -19,7 +19,8 @@ _HEAD = """\
 A cloud vendor's page compares kube-proxy's modes in eleven sentences. Each is here in our words, with what
 was measured for it in the lab's Linux and the verdict that a judge (`labkit/claims/`) drew from these figures
 alone. `labkit course claims` measures all of it and writes this page and its figures (`claims.jsonl`);
-`labkit course claims --check` measures again and compares the verdicts.
+`labkit course claims --check` measures again and compares the verdicts. Lesson 11 has a cell for each
+sentence; the lessons in the last column explain it.
 """
 _VERDICTS = f"""\
 | verdict | means |
@@ -29,9 +30,10 @@ _VERDICTS = f"""\
 | {CONTRADICTED} | at least one part was seen to be otherwise |
 | {UNDECIDED} | this guest cannot show it, or the run did not |
 
-A figure in brackets is a 95 % interval; one without was counted, or its interval has no width. The delay of a
-first packet is that between node and pod, by the kernel's own stamps: the p05 of the quietest of three runs.
-A ratio has the widest interval that its two figures allow.
+Brackets hold a 95 % interval. A figure without was counted, or measured once, or its interval has no width:
+the guest's clock has steps of 0.256 µs. The delay of a first packet is that between node and pod, by the
+kernel's own stamps: the p05 of the quietest of three runs of 400 connections. A ratio has the widest interval
+that its two figures allow.
 """
 
 

@@ -298,3 +298,10 @@ def test_a_terminal_shows_each_sentence_part_and_figure():
 
 def test_what_failed_stands_on_the_page():
     assert "Not measured: hooks: it died\n" in render_page(replace(RUN, failures=("hooks: it died",)))
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: str(claim.number))
+def test_lesson_11_has_a_cell_for_each_sentence(claim):
+    lesson = (ROOT / "notebooks/source/11-what-to-run-today.py").read_text(encoding="utf-8")
+    _, _, after = lesson.partition(f"# **{claim.number}. ")
+    assert "\n# %%" in after.partition(f"# **{claim.number + 1}. ")[0]
