@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from labkit.claims.figures import Figure, exact
 from labkit.claims.plan import CONNECTIONS, FEW_PODS, HELD, MANY_PODS, MANY_SERVERS, TRIED
+from labkit.claims.timing import FLOWS, ROUNDS, least
 from labkit.experiments.programmed import ProgrammedNode
 from labkit.lab import Lab
-from labkit.measure.records import Quantile  # noqa: TC001
 from labkit.measure.targets import find_service_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labkit.fabric.namespace import Namespace
+    from labkit.measure.records import Quantile
 
 RULE_FLOWS = 400
-ROUNDS, FLOWS = 3, 400
 STRANGE = "10.200.0.0/16"  # addresses of the many real servers, all of them one pod's
 
 
@@ -59,16 +59,15 @@ def measure_choice() -> Iterator[Figure]:
             yield exact(f"iptables, {pods} pods: rules compared to choose one", _compared(node.namespace))
     for scheduler in ("rr", "lc"):
         with Lab.open("web", mode="ipvs", scheduler=scheduler) as lab:
-            yield _least_delay(lab, f"IPVS {scheduler}, 4 real servers: first packet")
+            yield least(f"IPVS {scheduler}, 4 real servers: first packet", _first_packets(lab))
             _add_servers(lab)
-            yield _least_delay(lab, f"IPVS {scheduler}, {MANY_SERVERS + 4:,} real servers: first packet")
+            many = f"IPVS {scheduler}, {MANY_SERVERS + 4:,} real servers: first packet"
+            yield least(many, _first_packets(lab))
 
 
-def _least_delay(lab: Lab, name: str) -> Figure:
-    """Return the p05 of the quietest of ROUNDS runs: what else the machine does only makes delays longer."""
+def _first_packets(lab: Lab) -> list[Quantile]:
     runs = [lab.measure(connections=FLOWS, concurrency=1, seed=seed) for seed in range(ROUNDS)]
-    least: Quantile = min((run.latency_us["forward"]["p05"] for run in runs), key=lambda one: one.value)
-    return Figure(name, least.value, least.low, least.high, "µs")
+    return [run.latency_us["forward"]["p05"] for run in runs]
 
 
 def _add_servers(lab: Lab) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MANY, FEW = 5000, 1  # Services in a large and in the smallest cluster
-SIZES = (FEW, 1000, 2000, 3500, MANY)
+MANY, FEW = 7500, 1  # Services in a large and in the smallest cluster
+SIZES = (FEW, 1500, 3000, 5000, MANY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _VERDICTS = f"""\
 
 Brackets hold a 95 % interval. A figure without was counted, or measured once, or its interval has no width:
 the guest's clock has steps of 0.256 µs. The delay of a first packet is that between node and pod, by the
-kernel's own stamps: the p05 of the quietest of three runs of 400 connections. A ratio has the widest interval
+kernel's own stamps: the p05 of the quietest of five runs of 400 connections. A ratio has the widest interval
 that its two figures allow.
 """
 

@@ -275,7 +275,7 @@ lab.measure("web", connections=200, concurrency=32).latency_us["connect"]["p50"]
 
 # %% [markdown]
 # Believe no single pair of medians: run the two again, and they may change places. (The ledger that you will hear of below takes
-# fifteen pairs.) What they leave does not vary: one entry for each connection in iptables mode, two in IPVS mode, conntrack's and IPVS'
+# thirty of each, and of these the quietest.) What they leave does not vary: one entry for each connection in iptables mode, two in IPVS mode, conntrack's and IPVS'
 # own. So with few Services the sentence is right. But a short connection is *all* first packet: with thousands of Services each one
 # walks the list. *Holds within limits.*
 #
@@ -348,8 +348,9 @@ names = "kube-system/names"
 each_ns["ipvs"]
 
 # %% [markdown]
-# Next to nothing (and with two points you cannot say how much next). In *pods* it depends on the scheduler: `rr` takes the next one,
-# `lc` looks at all of them each time. *Holds within limits.*
+# Little beside iptables mode, and with two points you cannot say how little. (It is not all IPVS' own search: every Service has an
+# address on `kube-ipvs0`, which the node looks up, too.) In *pods* it depends on the scheduler: `rr` takes the next one, `lc` looks at
+# all of them each time. *Holds within limits.*
 #
 # **10. It has several algorithms where iptables has only random choice.**
 
