@@ -25,7 +25,7 @@
 # When you are done you can
 #
 # 1. get from a complaint to the node, the hook and the line that causes it, with four questions,
-# 2. compare a sick node with a healthy one, and with what kube-proxy would have written,
+# 2. use a healthy node as the witness against a sick one,
 # 3. mend what is broken and nothing else, and prove it,
 # 4. write a scheduler that makes the kernel's very choices.
 
@@ -59,11 +59,13 @@ hasty.answers, hasty.errors
 # %% [markdown]
 # None, or nearly none! But of those who wait only half a second a quarter fails. What happened?
 #
-# A caller whose first packet is lost sends it again, after a second, then after two more. The lost packet left no trace in connection
-# tracking, so for iptables the second one is a **new** connection: the dice are thrown again, and three of four times another pod
-# comes up. So a dead way does not look like an error here. It looks *slow*: one second, three seconds, for some. Remember that when
-# somebody says "sometimes it is slow". (IPVS remembers whom it chose for the first packet and sends the second one to the same pod.
-# There the same fault is an error for a quarter of all callers.)
+# A caller whose first packet is lost sends it again, after a second, then after two more. This node threw the packet away itself, and
+# connection tracking keeps an entry only when its packet leaves the node. So for iptables the second packet is a **new** connection:
+# the dice are thrown again, and three of four times another pod comes up. A dead way does not look like an error then. It looks *slow*: one
+# second, three seconds, for some. Remember that when somebody says "sometimes it is slow".
+#
+# (Not every dead way is like that. Where the packet is lost *after* it has left the node, the entry is there, and the second packet
+# follows the first one to the same pod. And IPVS remembers whom it chose in any case. There a quarter of the callers gets no answer at all.)
 #
 # So ask with little patience: `curl -m 0.5`, half a second.
 #
@@ -104,8 +106,8 @@ with lab.journey("client", service="10.244.2.2:8080") as journey:
 print(journey.text())
 
 # %% [markdown]
-# There it is. A journey cannot show everything: a frame that goes to a wrong hardware address just leaves, and nobody takes it. But it
-# always shows the **last place where all was well**, and that is where you look.
+# There it is. It will not always be so clear: a frame that goes to a wrong hardware address just leaves, and no node takes it in. But you
+# see the **last place where all was well**, and that is where you look.
 #
 # ### Question 4: what does this node hold that its neighbour does not?
 #
@@ -113,26 +115,31 @@ print(journey.text())
 # finds something.)
 
 # %% language="bash"
-# diff <(ip netns exec node-1 iptables-legacy -S FORWARD) <(ip netns exec node-2 iptables-legacy -S FORWARD) || true
+# show() { ip netns exec $1 iptables-legacy -S FORWARD; }
+# diff <(show node-1) <(show node-2) || true
 
 # %% [markdown]
-# One line. Not everything is alike on two nodes: addresses, and in IPVS mode the sets that name a node's own pods. For kube-proxy's part there
-# is a second witness, what kube-proxy *would* write: `labkit render`. In this lab you can also ask it directly:
+# One line. And kube-proxy's own rules? **Predict:** how many lines of the `nat` table differ between the nodes?
 
-# %%
-lab.proxy["node-1"].differences()
+# %% language="bash"
+# show() { ip netns exec $1 iptables-legacy -t nat -S; }
+# diff <(show node-1) <(show node-2) && echo alike
 
 # %% [markdown]
-# Nothing differs: what kube-proxy wrote is as it should be. The line is somebody else's.
+# None. In iptables mode kube-proxy writes the same rules on every node, as long as no Service has a policy `Local`: a gift for you. In the
+# other two modes a few things differ by right: the node's own address, and in IPVS mode the ipset `KUBE-LOOP-BACK`, which names a node's own
+# pods. Routes and neighbours mirror each other. What is left over is your suspect.
 #
 # ### Mend it, and prove it
 #
-# Take away exactly that line. Then ask question 1 again, *and* question 4: calls that work prove that you mended something, an empty `diff` proves
-# that you changed nothing else. (Flushing the whole chain would have helped as well, and broken the next thing.)
+# Take away exactly that line. Then ask question 1 again, *and* question 4. Calls that work show that you mended something; only the
+# comparison shows that you broke nothing else. (To flush the whole chain would have let the calls through as well, and thrown away
+# kube-proxy's four rules with it.)
 
 # %% language="bash"
 # ip netns exec node-1 iptables-legacy -D FORWARD -d 10.244.2.2 -p tcp --dport 8080 -j DROP
-# diff <(ip netns exec node-1 iptables-legacy -S FORWARD) <(ip netns exec node-2 iptables-legacy -S FORWARD)
+# show() { ip netns exec $1 iptables-legacy -S FORWARD; }
+# diff <(show node-1) <(show node-2) && echo alike
 
 # %%
 lab.measure("web", connections=100, timeout_s=0.5).errors
@@ -152,7 +159,10 @@ lab.measure("web", connections=100, timeout_s=0.5).errors
 # | only from outside, and only pods on the other node | whose address does the pod see? masquerade, its mark, its ipsets, `net.ipv4.vs.conntrack` |
 # | a pod does not reach itself | masquerade again (whose mark, which set?), and `bridge -d link`: may a frame go back where it came from? |
 #
-# `nft list table ip kube-proxy` shows all of nftables mode, and `nft -a list chain ip kube-proxy NAME` one chain, with the rules' handles.
+# nftables mode has one table of its own, `ip kube-proxy`, with the steps that you know under other names. `services` looks the address up
+# in the map `service-ips`, and a node port in `service-nodeports`; `service-...` throws the dice (`numgen random`); `endpoint-...` marks
+# the hairpin and rewrites the address; `masquerading` is what KUBE-POSTROUTING was. `nft list table ip kube-proxy` shows all of it, `nft -a list
+# chain ip kube-proxy NAME` one chain, with the numbers (*handles*) by which a rule can be deleted or replaced.
 
 # %% [markdown]
 # ## Your turn: three complaints
@@ -176,11 +186,11 @@ for complaint in task.complaints:
 # another: what you mend first may make the next one visible. All three are on the nodes; pods, clients and manifests are in order.
 #
 # Explore as long as you like, in as many cells as you like (the button + above makes one), or in a terminal: `labkit attach` opens one
-# inside this lab. If you have made it worse, run the cell with `open_lab` again: it breaks the same three things in a new cluster.
+# inside this lab. If you have made it worse, run the cell with `open_lab` again: it breaks the same three things in a new cluster. You
+# begin with the names of all places that you can ask from:
 
 # %% language="bash"
-# ip netns exec node-1 ip route
-# ip netns exec node-2 ip route
+# ip netns
 
 # %% [markdown]
 # Your answer is the commands that mend it, as you would type them: one each line, each with `ip netns exec NODE` before it. So
@@ -213,7 +223,7 @@ check("12-three-faults")
 #
 # A few facts decide the last doubts. IPVS keeps its real servers in a list, and **the one added last stands first**. Where two servers are
 # equally good, the first in the list is chosen. **Predict:** four pods of equal weight, `wlc`, and one call after the other. All are idle.
-# Who gets the first, and why not the second as well?
+# Who gets the first, and will the same pod get the second as well?
 
 # %%
 lab.close()
@@ -222,13 +232,15 @@ turns = lab.measure("web", connections=8, concurrency=1)
 [flow.pod.removeprefix("default/") for flow in turns.flows]
 
 # %% language="bash"
-# ip netns exec node-1 ipvsadm -L -n -t 10.96.0.10:80
+# ip netns exec node-1 ipvsadm -L -n --nosort -t 10.96.0.10:80
 
 # %% [markdown]
-# A connection that has ended is not forgotten. It stays for a while as *inactive*, and `wlc` counts it, a little. That is why the
-# next call went elsewhere. How little? In the Linux of this lab (7.2) an active connection counts as much as **257** inactive ones: with 256
-# of them on one server and one active connection on another, the first was still chosen; with 257 they were equal. (Older books say
-# 256.) So:
+# That is IPVS's own list (without `--nosort` you see it sorted): kube-proxy added the pods in the order of their addresses, so the highest
+# stands first, and was chosen first.
+#
+# And the second call went elsewhere, because a connection that has ended is not forgotten. It stays for a while as *inactive*, and `wlc` counts
+# it, a little. How little? In the Linux of this lab (7.2) an active connection counts as much as **257** inactive ones: with 256 of them on one
+# server, and one active connection on another, the first was still chosen; with 257 they were equal. (Lesson 04 said: roughly 256.) So:
 #
 # | scheduler | chooses the server with the least | of equals |
 # |---|---|---|
@@ -244,16 +256,20 @@ turns = lab.measure("web", connections=8, concurrency=1)
 #
 # ## Your turn: be the scheduler
 #
-# Given are servers in the order of IPVS's list, and what happens: connections open, each with a number, and some of them end later.
+# Given are servers in the order of IPVS's list, and what happens to them. `["open", 7]`: connection 7 opens, and a server must be chosen.
+# `["close", 7]`: it ends, wherever it was.
 
 # %%
 task = draw("12-scheduler")
-task.servers, task.events[:12]
+task.servers
+
+# %%
+print(task.events)
 
 
 # %% [markdown]
 # Write it in three steps. First `turns(servers)`, a generator: it yields `wrr`'s choices, one after the other, without end. A server is a
-# dictionary with `"name"` and `"weight"`. (In the next steps no server of weight 0 need be among them.)
+# dictionary with `"name"` and `"weight"`. (Servers of weight 0 you may leave out before you call it.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "12-scheduler-turns", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -337,10 +353,10 @@ lab.reset()
 #
 # 1. Four questions: who has the problem, which answer is missing, how far does the packet come, what does this node hold that its
 #    neighbour does not?
-# 2. In iptables mode a pod that cannot be reached looks slow, not broken: a repeated first packet throws the dice again.
+# 2. Where a node itself drops what iptables sent to a pod, the Service looks slow, not broken: the repeated packet throws the dice again.
 # 3. Calling a pod by its own address tells whether kube-proxy or the network below it is to blame.
 # 4. You are done when calls work *and* nothing else has changed.
 # 5. A scheduler is a dozen lines. What makes it the kernel's are the small things: the order of the list, equals, what has ended, weight 0.
 #
 # **Further reading:** [Debug Services](https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/) in Kubernetes' documentation, which
-# asks in the same order; `labkit.algorithms`, where the kernel's other schedulers are written in Python.
+# asks many of the same questions; `labkit.algorithms`, where the kernel's other schedulers are written in Python.

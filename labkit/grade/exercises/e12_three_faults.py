@@ -154,7 +154,7 @@ def _look_at(
     seen = look_for(fault.symptom, scene, lab)
     if seen.is_there:
         return Finding(part, 0.0, MOST_EACH, expected, seen.words, fault.hint)
-    todo = "calls work, but make it what it was: compare with the other node, and with labkit render"
+    todo = "calls work, but make it what it was: compare with the other node"
     words = f"{seen.words}; but not what it was: {fault.part}"
     return Finding(part, MOST_EACH / 2, MOST_EACH, expected, words, todo)
 

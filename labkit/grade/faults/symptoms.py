@@ -33,20 +33,13 @@ class Seen:
 
 
 def say_symptom(symptom: Symptom, scene: Scene) -> str:
-    """Return the complaint of who notices."""
-    where = f"{symptom.address}:{symptom.port}"
+    """Return the complaint of who notices: one line."""
+    head = f"{_who(symptom.caller, scene)}: {symptom.service} at {symptom.address}:{symptom.port}"
     if symptom.kind == "itself":
-        pod = scene.pod(symptom.caller)
-        return (
-            f"{pod.name} (a pod on {pod.node}) calls its own Service {where}, and is never answered by itself"
-        )
-    who = _who(symptom.caller, scene)
-    wrong = (
-        f"not every call is answered within {TIMEOUT_S} seconds"
-        if symptom.kind == "answered"
-        else "some pods get far too many calls"
-    )
-    return f"{who} calls the Service {symptom.service} at {where}: {wrong}"
+        return f"{head} never leads back to {scene.pod(symptom.caller).name} itself"
+    if symptom.kind == "shared":
+        return f"{head} prefers some of its pods to others"
+    return f"{head} does not answer every call within {TIMEOUT_S} s"
 
 
 def say_health(symptom: Symptom) -> str:
@@ -83,12 +76,12 @@ def _look_at_shares(calls: Calls, pods: list[str]) -> Seen:
 
 
 def _who(caller: str, scene: Scene) -> str:
-    if caller == CLIENT:
-        return f"client (which stands as a pod on {scene.node('').name})"
     if caller == OUTSIDE:
-        return "outside"
+        return caller
+    if caller == CLIENT:
+        return f"{caller} on {scene.node('').name}"
     pod = scene.pod(caller)
-    return f"{pod.name} (a pod on {pod.node})"
+    return f"{pod.name} on {pod.node}"
 
 
 def _addresses(caller: str, scene: Scene) -> tuple[str, ...]:
