@@ -60,7 +60,7 @@ hasty.answers, hasty.errors
 # None, or nearly none! But of those who wait only half a second a quarter fails. What happened?
 #
 # A caller whose first packet is lost sends it again, after a second, then after two more. This node threw the packet away itself, and
-# connection tracking keeps an entry only when its packet leaves the node. So for iptables the second packet is a **new** connection:
+# connection tracking keeps an entry only when its packet gets through the node. So for iptables the second packet is a **new** connection:
 # the dice are thrown again, and three of four times another pod comes up. A dead way does not look like an error then. It looks *slow*: one
 # second, three seconds, for some. Remember that when somebody says "sometimes it is slow".
 #
@@ -126,7 +126,7 @@ print(journey.text())
 # diff <(show node-1) <(show node-2) && echo alike
 
 # %% [markdown]
-# None. In iptables mode kube-proxy writes the same rules on every node, as long as no Service has a policy `Local`: a gift for you. In the
+# None. In iptables mode kube-proxy wrote the same rules on both nodes (a Service with a policy `Local` would make a difference): a gift for you. In the
 # other two modes a few things differ by right: the node's own address, and in IPVS mode the ipset `KUBE-LOOP-BACK`, which names a node's own
 # pods. Routes and neighbours mirror each other. What is left over is your suspect.
 #
