@@ -129,7 +129,7 @@ guest-tests: lab-tests
 
 # Right and wrong answers to every exercise, in one guest whose time is virtual (so no time-out of pytest's).
 attempts: setup
-	$(BIN)/labkit exec --memory 768M --virtual-time -- \
+	$(BIN)/labkit exec --memory 768M --virtual-time --wall-time-limit 1800 -- \
 	    $(BIN)/python -m pytest -m "not slow" --timeout=0 --basetemp=/run/lab-tests \
 	    tests/course/test_attempts.py tests/course/test_faults.py
 
