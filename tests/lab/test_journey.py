@@ -131,6 +131,16 @@ def test_without_its_rule_a_service_is_not_found(lab):
         assert journey.outcome.answered_by
 
 
+def test_a_frame_for_another_hardware_address_reaches_nobody_who_sees_it_pass(lab):
+    wrong = "ip neighbour replace 172.18.0.12 lladdr 0a:58:00:00:00:01 dev eth0 nud permanent"
+    lab.nodes["node-1"].command(wrong.split())
+    with lab.journey("client", service="10.244.2.2:8080") as journey:
+        pass
+    assert journey.outcome.reached is None
+    assert "node-2" not in {lane.namespace for lane in journey.lanes}
+    lab.reset("iptables")
+
+
 @pytest.mark.parametrize(
     ("mode", "emptying"),
     [

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BUFFER_BYTES = 16 << 20
 ETHERNET_BYTES = 14
 _ETHER, _LOOPBACK, _NETLINK = 1, 772, 824  # if_arp.h: ARPHRD_*
-_OUTGOING = 4
+_OTHERS, _OUTGOING = 3, 4  # if_packet.h: PACKET_OTHERHOST, PACKET_OUTGOING
 _NETLINK_NETFILTER = 12
 TRACE_GROUP = 0
 NFT_TRACE_GROUP = 9
@@ -85,7 +85,9 @@ class Tap:
             return Captured(time_ns, device, True, len(data), report)  # noqa: FBT003
         leaving = kind == _OUTGOING
         length = len(data) if leaving else len(data) - ETHERNET_BYTES
-        is_ip = data[12:14] == b"\x08\x00" and hardware in {_ETHER, _LOOPBACK}
+        # A bridge's port takes frames for others; a place's own interface throws them away (spec/sites.py).
+        is_taken = kind != _OTHERS or device != "eth0"
+        is_ip = is_taken and data[12:14] == b"\x08\x00" and hardware in {_ETHER, _LOOPBACK}
         return Captured(time_ns, device, leaving, length, Frame(device, leaving, data) if is_ip else None)
 
 
