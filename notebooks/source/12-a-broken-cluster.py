@@ -57,12 +57,20 @@ hasty = lab.measure("web", connections=100, timeout_s=0.5)
 hasty.answers, hasty.errors
 
 # %% [markdown]
-# None, or nearly none! But of those who wait only half a second a quarter fails. What happened?
+# None, or nearly none! But of those who wait only half a second a quarter fails. What happened? See how long the patient ones waited:
+
+# %%
+from labkit import show_latency
+
+show_latency(patient, "connect")
+
+# %% [markdown]
+# Most of them hardly at all, and some a full second, or two.
 #
-# A caller whose first packet is lost sends it again, after a second, then after two more. This node threw the packet away itself, and
+# A caller whose first packet is lost sends it again after a second, and (this Linux does) after another. This node threw the packet away itself, and
 # connection tracking keeps an entry only when its packet gets through the node. So for iptables the second packet is a **new** connection:
 # the dice are thrown again, and three of four times another pod comes up. A dead way does not look like an error then. It looks *slow*: one
-# second, three seconds, for some. Remember that when somebody says "sometimes it is slow".
+# second, two seconds, for some. Remember that when somebody says "sometimes it is slow".
 #
 # (Not every dead way is like that. Where the packet is lost *after* it has left the node, the entry is there, and the second packet
 # follows the first one to the same pod. And IPVS remembers whom it chose in any case. There a quarter of the callers gets no answer at all.)
