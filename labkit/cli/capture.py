@@ -1,4 +1,4 @@
-"""`labkit capture`: a real node's rules, compared with what labkit would program."""
+"""`labkit capture`: a real node's rules, compared with what labkit would program, and replayed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.errors import RequestError
 from labkit.proxy.printing import KUBE_PROXY
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Findings, read_texts
-from labkit.spec.proxyconfigfile import read_proxy_config
+from labkit.spec.documents import Findings, Text, read_texts
+from labkit.spec.proxyconfig import read_proxy_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ _ConfigOption = Annotated[
 
 @app.callback()
 def capture() -> None:
-    """A real node's rules, with its Services: compared with what labkit would program."""
+    """A real node's rules, with its Services: compared with what labkit would program, and replayed."""
 
 
 @app.command()
@@ -57,7 +57,7 @@ def compare(
     from labkit.capture.comparing import compare as differences_of
     from labkit.guest.rerun import rerun_inside
 
-    captured = _read(files, node, config)  # mistakes are said before anything is started
+    captured, _ = _read(files, node, config)  # mistakes are said before anything is started
     rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))
     differences = differences_of(captured)
     count = (
@@ -68,6 +68,45 @@ def compare(
     lines = [f"{_head(captured)}, beside kube-proxy v{KUBE_PROXY}: {count}"]
     lines += [f"  {difference}" for difference in differences]
     typer.echo("\n".join((*lines, *_notes(captured))))
+
+
+@app.command()
+def replay(
+    files: _FilesArgument,
+    node: _NodeOption = "",
+    config: _ConfigOption = None,
+    guest: GuestOption = None,
+    memory: MemoryOption = DEFAULT_MEMORY,
+) -> None:
+    """Build the cluster as a lab, give the node the rules that it held, and open a shell there."""
+    from labkit.capture.pods import plan_pods
+    from labkit.capture.replaying import replay as lab_of
+    from labkit.cli.progress import progress_display
+    from labkit.cli.shell import shell_in
+    from labkit.guest.rerun import rerun_inside
+
+    captured, objects = _read(files, node, config)
+    rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))
+    with progress_display("building the lab") as on_progress:
+        lab = lab_of(captured, objects, on_progress=on_progress)
+    nobody = (f"nobody answers at {one}" for one in plan_pods(captured.cluster).left_out)
+    with lab:
+        status = shell_in(
+            "\n".join((str(lab), f"{_head(captured)}, as captured", *nobody, *_notes(captured)))
+        )
+    raise SystemExit(status)
+
+
+@app.command()
+def pods(files: _FilesArgument) -> None:
+    """Print a manifest of pods for the endpoints: with the Services it is a lab for any other command."""
+    from labkit.capture.pods import plan_pods
+
+    _, objects = _sorted_texts(files)
+    made = plan_pods(read_cluster(objects))
+    for one in made.left_out:
+        typer.echo(f"no pod for {one}", err=True)
+    typer.echo(made.manifest.text, nl=False)
 
 
 def _head(captured: Captured) -> str:
@@ -87,7 +126,15 @@ def _notes(captured: Captured) -> Iterator[str]:
         yield from (f"  {one}" for one in captured.dump.left_out)
 
 
-def _read(files: list[Path], node: str, config: Path | None) -> Captured:
+def _read(files: list[Path], node: str, config: Path | None) -> tuple[Captured, list[Text]]:
+    printed, objects = _sorted_texts(files)
+    dump = read_dump(printed)
+    cluster = read_cluster(objects)
+    return capture_node(dump, cluster, node, read_proxy_config(config) if config else None), objects
+
+
+def _sorted_texts(files: list[Path]) -> tuple[list[Text], list[Text]]:
+    """Return what a node's tools printed, and the objects."""
     findings = Findings()
     texts = read_texts(files, findings)
     findings.raise_mistakes()
@@ -97,6 +144,4 @@ def _read(files: list[Path], node: str, config: Path | None) -> Captured:
             "the Services are missing",
             todo="give the output of kubectl get services,endpointslices,nodes -A -o yaml, too",
         )
-    dump = read_dump([text for text in texts if tool_of(text.text)])
-    cluster = read_cluster(objects)
-    return capture_node(dump, cluster, node, read_proxy_config(config) if config else None)
+    return [text for text in texts if tool_of(text.text)], objects

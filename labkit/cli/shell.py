@@ -58,7 +58,7 @@ def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | Non
     with progress_display("building the lab") as on_progress:
         lab = Lab.open(*manifests, mode=mode, scheduler=scheduler, on_progress=on_progress)
     with lab:
-        status = _shell_in(str(lab))
+        status = shell_in(str(lab))
     raise SystemExit(status)
 
 
@@ -75,11 +75,11 @@ def _topology_shell(files: list[str], guest: str | None, memory: str) -> None:
     with progress_display("building the topology") as on_progress:
         live = build_topology(topology, file.resolve().parent, on_progress=on_progress)
     with live:
-        status = _shell_in(str(live))
+        status = shell_in(str(live))
     raise SystemExit(status)
 
 
-def _shell_in(introduction: str) -> int:
+def shell_in(introduction: str) -> int:
     """Say what was built and open the user's shell; return its status as shells count it."""
     sys.stderr.write(f"{introduction}\n")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's and its commands'

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from capturing import CASES, captured_from, case, program, said, saved
+import re
 
+import pytest
+from capturing import CASES, OTHERS, captured_from, case, program, said, saved
+
+from labkit.capture.captured import capture_node
 from labkit.capture.comparing import compare
+from labkit.capture.dump import read_dump
+from labkit.capture.replaying import replay
 from labkit.fabric.namespace import Namespace
 from labkit.proxy.plans import MODES
 from labkit.proxy.program_tables import find_backend
+from labkit.spec.cluster import read_cluster
+from labkit.spec.documents import Text
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -110,3 +117,53 @@ def test_the_services_alone_of_ipvs_are_compared_without_the_rules(node, backend
     program(node, backend, "ipvs", cluster, config)
     texts = [text for text in saved(node, backend, "ipvs") if text.name == "ipvsadm -S -n"]
     assert compare(captured_from(texts, cluster, config)) == ()
+
+
+SAMPLES = OTHERS  # beside them stand the dumps of a node
+REPLAYED = {
+    "iptables": ["kind-worker.iptables.iptables-save"],
+    "ipvs": ["kind-worker.ipvs.iptables-save", "kind-worker.ipvsadm-save", "kind-worker.ipset-save"],
+    "nftables": ["kind-worker.nft-list"],
+}
+KIND = Text("kind.yaml", (SAMPLES / "kind.yaml").read_text())
+
+
+def kind_worker(mode: str, change=lambda text: text):
+    texts = [Text(name, change((SAMPLES / name).read_text())) for name in REPLAYED[mode]]
+    return capture_node(read_dump(texts), read_cluster([KIND]), "kind-worker")
+
+
+def who_answered(lab) -> set[str]:
+    answers = lab.measure("web", connections=60).answers
+    return {pod.rpartition("-")[2] for pod, count in answers.items() if count}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_replayed_node_holds_what_it_held_and_forwards(mode):
+    captured = kind_worker(mode)
+    with replay(captured, [KIND]) as lab:
+        texts = saved(lab.nodes["kind-worker"], lab.proxy["kind-worker"].backend, mode)
+        assert compare(capture_node(read_dump(texts), captured.cluster, "kind-worker")) == ()
+        assert who_answered(lab) == {"hb2xq", "xw9tr", "z7n2k"}
+
+
+WITHOUT_Z7N2K = {
+    "ipvs": r"-a -t 10.96.114.7:80 -r 10.244.0.4:8080 .*\n",
+    "iptables": r"-A KUBE-SVC-CDGGSHYLG3RE2FKL .* -> 10.244.0.4:8080.*\n",
+    "nftables": r"0 : goto endpoint-MKGAVGLF\S+, (?=1 : goto endpoint-SVLGPL42)",
+}
+
+
+@pytest.mark.parametrize(("mode", "pattern"), WITHOUT_Z7N2K.items())
+def test_a_replayed_node_does_what_its_own_rules_say(mode, pattern):
+    def change(text: str) -> str:
+        return (
+            re.sub(pattern, "", text)
+            .replace("mod 3 vmap { 1 :", "mod 2 vmap { 0 :")
+            .replace(", 2 :", ", 1 :")
+        )
+
+    captured = kind_worker(mode, change)
+    assert compare(captured) != ()
+    with replay(captured, [KIND]) as lab:
+        assert who_answered(lab) == {"hb2xq", "xw9tr"}

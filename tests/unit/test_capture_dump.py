@@ -87,8 +87,8 @@ def test_tables_of_others_are_named():
             "x: the lab speaks IPv4 (give the output of iptables-save)",
         ),
         (
-            "-A -t a:http -s rr\n",
-            "x:1: ipvsadm prints no such line: -A -t a:http -s rr (numbers instead of names: ipvsadm-save -n)",  # noqa: E501
+            "-A -t a:b -s rr\n",
+            "x:1: ipvsadm prints no such line: -A -t a:b -s rr (numbers instead of names: ipvsadm-save -n)",
         ),
         (
             'table ip kube-proxy {\n\tinclude "/etc/shadow"\n}\n',
