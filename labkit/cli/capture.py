@@ -1,4 +1,4 @@
-"""`labkit capture`: a real node's rules, compared with what labkit would program, and replayed."""
+"""`labkit capture`: a real node's rules, explained, compared with what labkit would program, replayed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,16 @@ _ConfigOption = Annotated[
 
 @app.callback()
 def capture() -> None:
-    """A real node's rules, with its Services: compared with what labkit would program, and replayed."""
+    """A real node's rules, with its Services: explained, compared with labkit's own, replayed."""
+
+
+@app.command()
+def explain(files: _FilesArgument, node: _NodeOption = "", config: _ConfigOption = None) -> None:
+    """Say what the node's rules do with each Service port: needs no guest and no rights."""
+    from labkit.capture.explaining import explain as lines_about
+
+    captured, _ = _read(files, node, config)
+    typer.echo("\n".join((_head(captured), *lines_about(captured), "", *_left_out(captured))))
 
 
 @app.command()
@@ -121,6 +130,10 @@ def _notes(captured: Captured) -> Iterator[str]:
         yield f"read out of the rules: {', '.join(captured.guessed)}"
     if captured.mode == "ipvs" and captured.dump.sets is None:
         yield "not compared, as `ipset save` is not there: the members of the sets that the rules ask"
+    yield from _left_out(captured)
+
+
+def _left_out(captured: Captured) -> Iterator[str]:
     if captured.dump.left_out:
         yield "left out, as it is not kube-proxy's:"
         yield from (f"  {one}" for one in captured.dump.left_out)

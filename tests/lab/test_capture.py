@@ -10,6 +10,8 @@ from capturing import CASES, OTHERS, captured_from, case, program, said, saved
 from labkit.capture.captured import capture_node
 from labkit.capture.comparing import compare
 from labkit.capture.dump import read_dump
+from labkit.capture.entrances import entrances, share
+from labkit.capture.explaining import ports_of, reading_of
 from labkit.capture.replaying import replay
 from labkit.fabric.namespace import Namespace
 from labkit.proxy.plans import MODES
@@ -31,6 +33,23 @@ def backend(node):
     return find_backend(node)
 
 
+def check_explained(captured) -> None:
+    """Check that the rules lead each entrance to the endpoints that it has, in equal shares, or refuse it."""
+    reading = reading_of(captured)
+    for port in ports_of(captured):
+        for entrance in entrances(port):
+            lines = reading.way(entrance)
+            inside = entrance.what == "its cluster IP"
+            answers = port.answers_inside if inside else port.answers_outside
+            chosen = port.local if (port.internal_local if inside else port.external_local) else port.cluster
+            told = {word.rstrip(",") for line in lines for word in line.split()}
+            assert {one.name for one in chosen} <= told or not answers, (port.name, entrance, lines)
+            if captured.mode != "ipvs":  # it keeps real servers that policy Local would refuse
+                assert answers or any(line.startswith(("refused", "dropped")) for line in lines)
+                shares = [line for line in lines if " % of all" in line]
+                assert all(share(1 / len(chosen)) in line for line in shares[-len(chosen) :] if answers)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASES)
 def test_a_node_as_planned_has_no_difference_whoever_else_has_chains_there(name, mode, node, backend):
@@ -39,6 +58,7 @@ def test_a_node_as_planned_has_no_difference_whoever_else_has_chains_there(name,
     captured = captured_from(saved(node, backend, mode), cluster, config)
     assert captured.mode == mode
     assert compare(captured) == ()
+    check_explained(captured)
     told = "; ".join(captured.dump.left_out)
     for owner in ("flannel", "Calico", "Docker", "the kubelet"):
         assert f"of {owner}, such as" in told
