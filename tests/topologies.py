@@ -42,6 +42,7 @@ checks = st.builds(
     st.integers(1, 9),
     st.integers(1, 9),
     st.integers(0, 9),
+    st.integers(1, 9),
 )
 macs = st.just("") | st.from_regex(r"02(:[0-9a-f]{2}){5}", fullmatch=True)
 

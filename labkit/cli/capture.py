@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -87,7 +87,18 @@ def replay(
     guest: GuestOption = None,
     memory: MemoryOption = DEFAULT_MEMORY,
 ) -> None:
-    """Build the cluster as a lab, give the node the rules that it held, and open a shell there."""
+    """Build the cluster as a lab, give the node the rules that it held, and open a shell there.
+
+    It ends with the shell's own status, as labkit shell does.
+    """
+    from labkit.cli.exec import end_with
+
+    end_with(lambda: _replay_shell(files, node, config, guest, memory))
+
+
+def _replay_shell(
+    files: list[Path], node: str, config: Path | None, guest: str | None, memory: str
+) -> NoReturn:
     from labkit.capture.pods import plan_pods
     from labkit.capture.replaying import replay as lab_of
     from labkit.cli.progress import progress_display

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from labkit.lab.containerlab import containerlab_files
 from labkit.proxy.plans import known_mode
 from labkit.spec.clabscripts import IMAGE
 from labkit.spec.cluster import read_manifests
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def clab(
@@ -36,7 +39,11 @@ def clab(
     cluster = read_manifests(manifests)
     for warning in cluster.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    name = name or Path(manifests[0]).name.split(".")[0]
+    name = name or Path(manifests[0]).name.partition(".")[0]
+    if not _NAME.fullmatch(name):
+        raise RequestError(
+            f"no topology can be called {name!r}", todo="choose letters, digits and hyphens: --name my-lab"
+        )
     try:
         for path, text in containerlab_files(name, cluster, planned_mode, scheduler, image).items():
             file = output / path

@@ -47,7 +47,8 @@ _ndmsg = struct.Struct("=BxxxiHBB")
 _u32 = struct.Struct("=I")
 
 
-def _name(name: str) -> bytes:
+def name_of_link(name: str) -> bytes:
+    """Return the attribute that names an interface."""
     return attribute(IFLA_IFNAME, name.encode() + b"\0")
 
 
@@ -55,13 +56,14 @@ def _mac(kind: int, mac: str) -> bytes:
     return attribute(kind, bytes.fromhex(mac.replace(":", "")))
 
 
-def _link_kind(kind: str, data: bytes = b"") -> bytes:
+def kind_of_link(kind: str, data: bytes = b"") -> bytes:
+    """Return the attribute that says what kind of interface it is, with the kind's own attributes."""
     details = attribute(IFLA_INFO_DATA | NESTED, data) if data else b""
     return attribute(IFLA_LINKINFO | NESTED, attribute(IFLA_INFO_KIND, kind.encode()) + details)
 
 
 # Nothing in the lab is multicast, and nothing has a VLAN: a bridge that knows neither is quieter and quicker.
-_BRIDGE = _link_kind(
+_BRIDGE = kind_of_link(
     "bridge", attribute(IFLA_BR_MCAST_SNOOPING, b"\0") + attribute(IFLA_BR_VLAN_DEFAULT_PVID, b"\0\0")
 )
 _HAIRPIN = attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))
@@ -71,19 +73,19 @@ _BRIDGE_DUMP = _ifinfomsg.pack(AF_BRIDGE, 0, 0, 0, 0)
 def add_bridge(interface: Interface) -> Message:
     """Make a bridge, up."""
     body = _ifinfomsg.pack(0, 0, interface.index, IFF_UP, IFF_UP)
-    body += _name(interface.name) + _mac(IFLA_ADDRESS, interface.mac) + _BRIDGE
+    body += name_of_link(interface.name) + _mac(IFLA_ADDRESS, interface.mac) + _BRIDGE
     return Message(RTM_NEWLINK, CREATE, body, f"make the bridge {interface.name}")
 
 
 def add_veth(link: LinkPlan, inner_descriptor: int) -> Message:
     """Make a veth pair: the port up and on its bridge, the peer in the namespace open as the descriptor."""
     peer = _ifinfomsg.pack(0, 0, link.interface.index, 0, 0)
-    peer += _name(link.interface.name) + _mac(IFLA_ADDRESS, link.interface.mac)
+    peer += name_of_link(link.interface.name) + _mac(IFLA_ADDRESS, link.interface.mac)
     peer += attribute(IFLA_NET_NS_FD, _u32.pack(inner_descriptor))
     body = _ifinfomsg.pack(0, 0, link.port.index, IFF_UP, IFF_UP)
-    body += _name(link.port.name) + _mac(IFLA_ADDRESS, link.port.mac)
+    body += name_of_link(link.port.name) + _mac(IFLA_ADDRESS, link.port.mac)
     body += attribute(IFLA_MASTER, _u32.pack(link.bridge.index))
-    body += _link_kind("veth", attribute(VETH_INFO_PEER | NESTED, peer))
+    body += kind_of_link("veth", attribute(VETH_INFO_PEER | NESTED, peer))
     return Message(
         RTM_NEWLINK, CREATE, body, f"link {link.port.name} to {link.interface.name} in {link.inner}"
     )
@@ -118,14 +120,14 @@ def delete_link(name: str, index: int) -> Message:
 
 def add_monitor(name: str) -> Message:
     """Make an interface, up, on which all netlink messages of the namespace pass (nlmon)."""
-    body = _ifinfomsg.pack(0, 0, 0, IFF_UP, IFF_UP) + _name(name) + _link_kind("nlmon")
+    body = _ifinfomsg.pack(0, 0, 0, IFF_UP, IFF_UP) + name_of_link(name) + kind_of_link("nlmon")
     return Message(RTM_NEWLINK, CREATE, body, f"make the netlink monitor {name}")
 
 
 def delete_by_name(name: str) -> Message:
     """Remove the interface called `name`."""
     return Message(
-        RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, 0, 0, 0) + _name(name), f"remove the interface {name}"
+        RTM_DELLINK, 0, _ifinfomsg.pack(0, 0, 0, 0, 0) + name_of_link(name), f"remove the interface {name}"
     )
 
 

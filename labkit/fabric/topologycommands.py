@@ -97,7 +97,7 @@ def run_in_node(node: TopologyNode, namespace: Namespace, binds: Binds, command:
 
 def run_on_host(node: TopologyNode, host: Namespace, command: str) -> Outcome:
     """Run a command that a node has for the host to its end."""
-    return _outcome(node.name, command, host.command(["env", *command_words(command)]))
+    return _outcome(node.name, command, host.command(["env", "--", *command_words(command)]))
 
 
 def wait_until_healthy(node: TopologyNode, namespace: Namespace, binds: Binds) -> None:
@@ -110,7 +110,8 @@ def wait_until_healthy(node: TopologyNode, namespace: Namespace, binds: Binds) -
         return
     patience = time.monotonic() + check.start_period_s
     failures = 0
-    while (done := _run(node, namespace, binds, check.test)).status:
+    test = ("timeout", str(check.timeout_s), *check.test)
+    while (done := _run(node, namespace, binds, test)).status:
         failures += time.monotonic() >= patience
         if failures >= check.retries:
             raise BuildError(
@@ -121,13 +122,12 @@ def wait_until_healthy(node: TopologyNode, namespace: Namespace, binds: Binds) -
         time.sleep(check.interval_s)
 
 
-def environment_words(node: TopologyNode) -> Iterator[str]:
-    """Yield a node's variables as `env` takes them."""
+def _environment(node: TopologyNode) -> Iterator[str]:
     return (f"{name}={value}" for name, value in node.env)
 
 
 def _run(node: TopologyNode, namespace: Namespace, binds: Binds, words: Sequence[str]) -> Completed:
-    inner = ("env", "--chdir=/", *environment_words(node), *words)
+    inner = ("env", "--chdir=/", "--", *_environment(node), *words)
     return namespace.command([*binds.words(node), *inner])
 
 

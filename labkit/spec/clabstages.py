@@ -124,6 +124,7 @@ def read_healthcheck(block: Block) -> HealthCheck | None:
         check.number("interval", 30, 1, 3600),
         check.number("retries", 3, 1, 1000),
         check.number("start-period", 0, 0, 3600),
+        check.number("timeout", 30, 1, 3600),
     )
 
 

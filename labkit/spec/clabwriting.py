@@ -94,6 +94,7 @@ def _healthcheck(check: HealthCheck) -> dict[str, Any]:
         "interval": check.interval_s,
         "retries": check.retries,
         "start-period": check.start_period_s,
+        "timeout": check.timeout_s,
     }
 
 

@@ -81,6 +81,7 @@ class HealthCheck:
     interval_s: int = 30
     retries: int = 3
     start_period_s: int = 0
+    timeout_s: int = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import pytest
 
 from labkit.errors import SpecError
 from labkit.spec.clab import is_clab_file, read_clab, substitute
-from labkit.spec.text import Text
+from labkit.spec.clabwriting import write_clab
+from labkit.spec.documents import Text
 from labkit.spec.topology import Bind, Endpoint, Link, Wait
 
 
@@ -88,6 +89,12 @@ topology:
         - {node: a, interface: eth4, mac: "02:00:00:00:00:AA"}
         - {node: b, interface: eth4}
 """
+
+
+@pytest.mark.parametrize("text", ["INHERITANCE", "BRIEF"])
+def test_what_is_inherited_or_brief_is_written_out_and_means_the_same(text):
+    topology = read(globals()[text])
+    assert read(write_clab(topology)) == topology
 
 
 def test_a_brief_link_is_of_the_type_that_its_ends_name():

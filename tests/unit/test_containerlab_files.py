@@ -70,6 +70,7 @@ def test_a_manifest_file_gives_the_topology_its_name(tmp_path, monkeypatch, caps
     [
         (("web", "--mode", "userspace"), 2, "kube-proxy has no mode 'userspace'"),
         (("no-such-lab",), 2, "no lab 'no-such-lab' comes with labkit"),
+        (("web", "--name", "../web"), 2, "no topology can be called '../web'"),
         (("web", "--output", "/dev/null"), 2, "cannot be written: File exists"),
     ],
 )
