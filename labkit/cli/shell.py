@@ -19,14 +19,16 @@ from labkit.cli.progress import progress_display
 from labkit.errors import RequestError
 from labkit.spec.clab import is_clab_file
 
+MODE, SCHEDULER = "iptables", "rr"
+
 
 def shell(
     manifest: Annotated[
         list[str] | None,
         typer.Argument(help="Kubernetes manifests, the names of shipped labs, or one containerlab file."),
     ] = None,
-    mode: Annotated[str, typer.Option(help="iptables, nftables or ipvs.")] = "iptables",
-    scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = "rr",
+    mode: Annotated[str, typer.Option(help="iptables, nftables or ipvs.")] = MODE,
+    scheduler: Annotated[str, typer.Option(help="IPVS mode's scheduler.")] = SCHEDULER,
     guest: GuestOption = None,
     memory: MemoryOption = DEFAULT_MEMORY,
 ) -> None:
@@ -36,7 +38,7 @@ def shell(
     file, NAME.clab.yml, the topology is built, and the shell is where containerlab's host would be.
     """
     if manifest and any(map(is_clab_file, manifest)):
-        end_with(lambda: _topology_shell(manifest, guest, memory))
+        end_with(lambda: _topology_shell(manifest, (mode, scheduler), guest, memory))
     if manifest:
         end_with(lambda: _lab_shell(manifest, mode, scheduler, guest, memory))
     end_with(lambda: _empty_shell(guest, memory))
@@ -62,13 +64,17 @@ def _lab_shell(manifests: list[str], mode: str, scheduler: str, guest: str | Non
     raise SystemExit(status)
 
 
-def _topology_shell(files: list[str], guest: str | None, memory: str) -> None:
+def _topology_shell(files: list[str], programmed: tuple[str, str], guest: str | None, memory: str) -> None:
     from labkit.fabric.topology import build_topology
     from labkit.guest.rerun import rerun_inside
     from labkit.spec.clab import read_clab
 
     if len(files) > 1:
         raise RequestError("a containerlab file stands alone", todo="name it, and nothing beside it")
+    if programmed != (MODE, SCHEDULER):
+        raise RequestError(
+            "a containerlab file has its own rules", todo="write another: labkit clab MANIFEST --mode MODE"
+        )
     file = Path(files[0])
     topology = read_clab(file, os.environ)  # mistakes are said before anything is started
     rerun_inside(sys.argv[1:], guest, memory_mb=parse_memory_mb(memory))

@@ -57,6 +57,7 @@ def test_a_shell_opens_where_the_host_would_be_and_ends_with_its_own_status(topo
     [
         ((GOLDEN / "unsupported-kind.clab.yml",), "the kind nokia_srlinux is not supported"),
         (("x.clab.yml", "web"), "a containerlab file stands alone"),
+        (("x.clab.yml", "--mode", "ipvs"), "a containerlab file has its own rules"),
         (("none.clab.yml",), "none.clab.yml: no such file"),
     ],
 )

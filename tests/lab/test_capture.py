@@ -15,6 +15,7 @@ from labkit.capture.explaining import ports_of, reading_of
 from labkit.capture.replaying import replay
 from labkit.fabric.namespace import Namespace
 from labkit.proxy.plans import MODES
+from labkit.proxy.program_restore import Backend
 from labkit.proxy.program_tables import find_backend
 from labkit.spec.cluster import read_cluster
 from labkit.spec.documents import Text
@@ -63,6 +64,14 @@ def test_a_node_as_planned_has_no_difference_whoever_else_has_chains_there(name,
     for owner in ("flannel", "Calico", "Docker", "the kubelet"):
         assert f"of {owner}, such as" in told
     assert "the policy DROP of filter FORWARD" in told
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs"])
+@pytest.mark.parametrize("name", ["affinity", "source-ranges-hold-node", "random-2", "random-7"])
+def test_it_does_not_matter_to_which_packet_filter_iptables_wrote(name, mode, node):
+    cluster, config = case(name)
+    program(node, Backend("nft"), mode, cluster, config)
+    assert compare(captured_from(saved(node, Backend("nft"), mode), cluster, config)) == ()
 
 
 @pytest.mark.parametrize("mode", MODES)
