@@ -22,12 +22,12 @@ html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 myst_heading_anchors = 4
 
 # The lessons were run before, in the lab: tools/website/lessons.py.
 nb_execution_mode = "off"
-nb_merge_streams = True
 nb_output_stderr = "error"
 nb_ipywidgets_js = {}  # a page has no controls
 nb_code_prompt_show = "Show a solution"
@@ -36,6 +36,7 @@ autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 
 _CODE = re.compile(r"(`[^`]*`)")
+_DOTTED = re.compile(r"~[\w.]+\.(\w+)")
 _SPECIAL = re.compile(r"([*|]|_(?=\W|$))")
 
 
@@ -48,6 +49,12 @@ def escape_markup(*event: Any) -> None:
         lines[number] = "".join(parts)
 
 
+def shorten_signature(*event: Any) -> tuple[str | None, str | None]:
+    """Write a signature as its source does: short names, dots for a default that is made each time."""
+    return tuple(part and _DOTTED.sub(r"\1", part.replace("<factory>", "...")) for part in event[-2:])
+
+
 def setup(app: Sphinx) -> None:
     """Let Sphinx know."""
     app.connect("autodoc-process-docstring", escape_markup)
+    app.connect("autodoc-process-signature", shorten_signature)

@@ -46,6 +46,12 @@ def test_of_a_chart_the_still_picture_stays(website):
     assert "tags" not in page.cells[0].metadata
 
 
+def test_what_was_written_in_pieces_is_whole_again(website):
+    pieces = [nb.new_output("stream", name="stdout", text=text) for text in ("10.2", "44.1.2\n", "next")]
+    page = shown(website, *pieces, display({"text/plain": "2"}))
+    assert [output.get("text") for output in page.cells[0].outputs] == ["10.244.1.2\nnext", None]
+
+
 def test_a_solution_is_folded_away_and_nbgrader_s_marks_are_gone(website):
     page = shown(website, nbgrader={"solution": True, "grade_id": "00-it"})
     assert page.cells[0].metadata == {"tags": ["hide-input"]}

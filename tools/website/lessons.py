@@ -74,10 +74,27 @@ def page_notebook(notebook: Any) -> Any:
         nbgrader = cell.metadata.pop("nbgrader", {})
         if nbgrader.get("solution"):
             cell.metadata["tags"] = ["hide-input"]
-        for output in cell.get("outputs", []):
-            if "data" in output:
-                output["data"] = page_data(output["data"])
+        if cell.cell_type == "code":
+            cell.outputs = [page_output(output) for output in whole_streams(cell.outputs)]
     return page
+
+
+def whole_streams(outputs: Iterable[Any]) -> list[Any]:
+    """Join what came of one stream in pieces, wherever they were cut."""
+    whole: list[Any] = []
+    for output in outputs:
+        if whole and output.output_type == "stream" and whole[-1].get("name") == output.name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
+def page_output(output: Any) -> Any:
+    """Return an output with what a page shows of it."""
+    if "data" in output:
+        output["data"] = page_data(output["data"])
+    return output
 
 
 def page_data(data: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import nbformat
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OWN = ("conf.py", "index.md", "site.css")
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _ALONE = "---\norphan: true\n---\n"
+_PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")  # a badge would be fetched: its words stand for it
 _API_HEAD = """Python
 ======
 
@@ -40,11 +41,25 @@ def stage_site(tree: Path, source: Path, kept: Path) -> None:
             copy(linked, place)
             if linked.suffix == ".md":  # a page that no list of contents has
                 place.write_text(_ALONE + place.read_text(encoding="utf-8"), encoding="utf-8")
+    contents = []
     for lesson in lesson_sources(tree / "notebooks/source"):
         page = source / f"notebooks/{lesson.stem}.ipynb"
         page.parent.mkdir(exist_ok=True)
-        nbformat.write(page_notebook(executed_lesson(lesson, kept, tree)), page)
+        notebook = page_notebook(executed_lesson(lesson, kept, tree))
+        nbformat.write(notebook, page)
+        contents.append(f"{lesson.stem[:2]}: {title(notebook)} <notebooks/{lesson.stem}>")
+    index = source / "index.md"
+    index.write_text(
+        index.read_text(encoding="utf-8").replace("LESSONS", "\n".join(contents)), encoding="utf-8"
+    )
+    readme = source / "README.md"
+    readme.write_text(_PICTURE.sub(r"\1", readme.read_text(encoding="utf-8")), encoding="utf-8")
     (source / "api.rst").write_text(api_page(), encoding="utf-8")
+
+
+def title(notebook: Any) -> str:
+    """Return a lesson's title: its first heading."""
+    return str(notebook.cells[0].source.splitlines()[0].removeprefix("# "))
 
 
 def documents(tree: Path) -> list[Path]:
