@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from labkit.spec.documents import Text
 from labkit.spec.fields import ipv4_network
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from labkit.capture.captured import Captured
-    from labkit.spec.documents import Text
+    from labkit.spec.text import Text
 
     Progress = Callable[[int, int, str], None]
 

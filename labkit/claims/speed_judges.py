@@ -181,8 +181,8 @@ def judge_constant(figures: Figures) -> Iterator[Part]:
         verdict = LIMITED
         why = (
             f"Nearly so: {MANY:,} times as many Services cost a first packet little beside what they cost in "
-            "iptables mode. What they do cost is not IPVS' search alone: each has an address on kube-ipvs0, and "
-            "the node looks that up, too."
+            "iptables mode. What they do cost is not IPVS' search alone: each has an address on kube-ipvs0, "
+            "and the node looks that up, too."
         )
     elif growth.low >= LITTLE:
         verdict, why = CONTRADICTED, "A first packet takes much longer with many Services in IPVS mode, too."

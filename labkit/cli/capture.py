@@ -15,8 +15,9 @@ from labkit.cli.options import DEFAULT_MEMORY, GuestOption, MemoryOption
 from labkit.errors import RequestError
 from labkit.proxy.printing import KUBE_PROXY
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Findings, Text, read_texts
-from labkit.spec.proxyconfig import read_proxy_config
+from labkit.spec.documents import Findings, read_texts
+from labkit.spec.proxyconfigfile import read_proxy_config
+from labkit.spec.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

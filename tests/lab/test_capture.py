@@ -18,7 +18,7 @@ from labkit.proxy.plans import MODES
 from labkit.proxy.program_restore import Backend
 from labkit.proxy.program_tables import find_backend
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

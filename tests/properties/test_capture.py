@@ -10,7 +10,7 @@ from labkit.capture.ownership import own_tables, target_of
 from labkit.proxy.merge import is_own_chain
 from labkit.proxy.restore import render_saved
 from labkit.proxy.rules import CountedChain, CountedRule, CountedTable
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 OWN = ("KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-SVC-A", "KUBE-SEP-B")
 OTHERS = ("cali-FORWARD", "DOCKER", "FLANNEL-FWD", "KUBE-KUBELET-CANARY", "mine")

@@ -11,7 +11,7 @@ from labkit.capture.dump import read_dump
 from labkit.capture.explaining import NOTHING, explain
 from labkit.errors import RequestError
 from labkit.spec.cluster import read_cluster
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "capture"
 GOLDEN = Path(__file__).parents[1] / "golden" / "capture"

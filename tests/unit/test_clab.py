@@ -7,7 +7,7 @@ import pytest
 from labkit.errors import SpecError
 from labkit.spec.clab import is_clab_file, read_clab, substitute
 from labkit.spec.clabwriting import write_clab
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 from labkit.spec.topology import Bind, Endpoint, Link, Wait
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from labkit.grade.exercises import e11_decide as worksheet
 from labkit.proxy.plans import MODES
 from labkit.spec.cluster import read_manifests
-from labkit.spec.documents import Text
+from labkit.spec.text import Text
 
 FIGURES = {"iptables": [2.0, 6.0], "nftables": [2.8, 2.8], "ipvs": [3.1, 3.3]}
 anything = st.recursive(
