@@ -54,7 +54,7 @@ class Spawned:
         )
         self.client = BlockingKernelClient(connection_file=file)
         self.client.load_connection_file()
-        self.client.start_channels()
+        self.client.start_channels(hb=False)  # it would call a kernel dead that takes a second to start
         self.client.wait_for_ready(timeout=PATIENCE_S)
 
     def run(self, code):
