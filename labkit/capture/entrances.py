@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from labkit.spec.model import Protocol as IpProtocol
 
 INDENT = "  "
+UNTRANSLATED = "what is not translated"
 
 
 class Entrance(Record):

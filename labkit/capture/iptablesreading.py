@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from labkit.capture.entrances import INDENT, share
+from labkit.capture.entrances import INDENT, UNTRANSLATED, share
 from labkit.capture.ownership import target_of
 from labkit.proxy.names import ENDPOINT_PREFIX
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from labkit.proxy.rules import CountedTable, Rule
 
 MARK = "KUBE-MARK-MASQ"
-_SILENT = frozenset(("-d", "-p", "-m", "--comment", "--dport", "--mode", "--name", "--rsource", "--mask"))
-_ALONE = frozenset(("--rcheck", "--reap", "--set"))
+_SILENT = frozenset(("-d", "-p", "-m", "--comment", "--dport", "--mode", "--name", "--mask"))
+_ALONE = frozenset(("--rcheck", "--reap", "--set", "--rsource"))
 _DEEDS = {
     MARK: "marked, to be masqueraded",
     "DROP": "dropped",
@@ -98,11 +98,11 @@ class IptablesReading:
         return tuple(lines)
 
     def _entries(self, entrance: Entrance) -> Iterator[tuple[str, str]]:
-        """Yield the chains that look for an entrance: the filter table's refuse and drop."""
+        """Yield the chains that look for an entrance: nat translates, filter has what it left alone."""
+        yield "nat", "KUBE-SERVICES" if entrance.address else "KUBE-NODEPORTS"
         yield "filter", "KUBE-SERVICES"
         yield "filter", "KUBE-EXTERNAL-SERVICES"
         yield "filter", "KUBE-PROXY-FIREWALL"
-        yield "nat", "KUBE-SERVICES" if entrance.address else "KUBE-NODEPORTS"
 
 
 class _Walk:
@@ -121,9 +121,12 @@ class _Walk:
         if target.startswith(ENDPOINT_PREFIX):
             often = "again" if _remembers(rule) else share(left * probability(rule))
             yield f"{start}{self._endpoint(target)}, {often} ({target})"
+        elif table == "filter":
+            yield f"{start}{UNTRANSLATED}: {_DEEDS.get(target, target)} (filter {chain})"
         elif target in _DEEDS:
-            where = f" ({table} {chain})" if table == "filter" else ""
-            yield f"{start}{_DEEDS[target]}{where}"
+            yield f"{start}{_DEEDS[target]}"
+        elif not target:
+            yield from (match.value for match in matches(rule) if match.option == "--comment")
         elif target in self._told:
             yield f"{start}{target}, as above"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from labkit.capture.entrances import INDENT, share
+from labkit.capture.entrances import INDENT, UNTRANSLATED, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,13 +62,13 @@ class NftReading:
         if entrance.address:
             key = f"{entrance.address} . {key}"
         lines: list[str] = []
-        if refusal := self._element(f"no-endpoint-{ends}", key):
-            lines.append(f"{_REFUSALS.get(refusal, refusal)} (no-endpoint-{ends})")
         walk = _Walk(self._chains, self._timeouts, entrance)
         for name in ("firewall-ips", "service-ips" if entrance.address else "service-nodeports"):
             verdict = self._element(name, key)
             if verdict.startswith("goto "):
                 lines += walk.onward(verdict.removeprefix("goto "))
+        if refusal := self._element(f"no-endpoint-{ends}", key):
+            lines.append(f"{UNTRANSLATED}: {_REFUSALS.get(refusal, refusal)} (no-endpoint-{ends})")
         return tuple(lines)
 
     def _element(self, name: str, key: str) -> str:

@@ -8,8 +8,11 @@ import pytest
 
 from labkit.capture.captured import capture_node
 from labkit.capture.dump import read_dump
+from labkit.capture.entrances import Entrance
 from labkit.capture.explaining import NOTHING, explain
+from labkit.capture.iptablesreading import IptablesReading
 from labkit.errors import RequestError
+from labkit.proxy.restore import parse_save
 from labkit.spec.cluster import read_cluster
 from labkit.spec.text import Text
 
@@ -43,6 +46,41 @@ def test_shares_follow_from_the_probabilities_that_stand_there():
         "10.244.1.2:8080, 10 % of all",
         "10.244.1.3:8080, 10 % of all",
     ]
+
+
+SAVED = """*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-SVC-A - [0:0]
+:KUBE-EXT-A - [0:0]
+:KUBE-SEP-B - [0:0]
+-A KUBE-SERVICES -d 10.0.0.1/32 -p tcp -m comment --comment "a b" -m tcp --dport 80 -j KUBE-EXT-A
+-A KUBE-EXT-A -s 10.1.0.0/16 -m comment --comment "pod traffic" -j KUBE-SVC-A
+-A KUBE-EXT-A -m comment --comment "masquerade LOCAL traffic" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
+-A KUBE-EXT-A -i eth9 -j KUBE-SVC-A
+-A KUBE-EXT-A -m comment --comment "the rest goes elsewhere"
+-A KUBE-SVC-A ! -s 10.1.0.0/16 -d 10.0.0.1/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
+-A KUBE-SVC-A ! -s 10.1.0.0/16 -d 10.0.0.2/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
+-A KUBE-SVC-A -m recent --rcheck --seconds 10800 --reap --name B --mask 255.255.255.255 --rsource -j KUBE-SEP-B
+-A KUBE-SVC-A -m statistic --mode random --probability 0.25000000000 -j KUBE-SEP-B
+-A KUBE-SEP-B -p tcp -m recent --set --name KUBE-SEP-B --rsource -m tcp -j DNAT --to-destination 10.1.0.9:8080
+COMMIT
+"""
+
+
+def test_every_kind_of_rule_has_its_words():
+    way = IptablesReading(parse_save(SAVED)).way(Entrance("its cluster IP", "10.0.0.1", 80, "TCP"))
+    assert (
+        "\n".join(way)
+        == """\
+KUBE-EXT-A
+  from 10.1.0.0/16: KUBE-SVC-A
+    from outside of 10.1.0.0/16: marked, to be masqueraded
+    who was there in the last 10800 s: 10.1.0.9:8080, again (KUBE-SEP-B)
+    with probability 0.25000000000: 10.1.0.9:8080, 25 % of all (KUBE-SEP-B)
+  from the node itself: marked, to be masqueraded
+  -i eth9: KUBE-SVC-A, as above
+  the rest goes elsewhere"""
+    )
 
 
 def test_an_address_that_the_rules_do_not_know_is_told():
