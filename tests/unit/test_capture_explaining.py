@@ -60,7 +60,7 @@ SAVED = """*nat
 -A KUBE-EXT-A -m comment --comment "the rest goes elsewhere"
 -A KUBE-SVC-A ! -s 10.1.0.0/16 -d 10.0.0.1/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
 -A KUBE-SVC-A ! -s 10.1.0.0/16 -d 10.0.0.2/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
--A KUBE-SVC-A -m recent --rcheck --seconds 10800 --reap --name B --mask 255.255.255.255 --rsource -j KUBE-SEP-B
+-A KUBE-SVC-A -m recent --rcheck --seconds 60 --reap --name B --mask 255.255.255.255 --rsource -j KUBE-SEP-B
 -A KUBE-SVC-A -m statistic --mode random --probability 0.25000000000 -j KUBE-SEP-B
 -A KUBE-SEP-B -p tcp -m recent --set --name KUBE-SEP-B --rsource -m tcp -j DNAT --to-destination 10.1.0.9:8080
 COMMIT
@@ -75,7 +75,7 @@ def test_every_kind_of_rule_has_its_words():
 KUBE-EXT-A
   from 10.1.0.0/16: KUBE-SVC-A
     from outside of 10.1.0.0/16: marked, to be masqueraded
-    who was there in the last 10800 s: 10.1.0.9:8080, again (KUBE-SEP-B)
+    who was there in the last 60 s: 10.1.0.9:8080, again (KUBE-SEP-B)
     with probability 0.25000000000: 10.1.0.9:8080, 25 % of all (KUBE-SEP-B)
   from the node itself: marked, to be masqueraded
   -i eth9: KUBE-SVC-A, as above
