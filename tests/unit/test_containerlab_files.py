@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -30,6 +31,28 @@ def test_every_shipped_lab_has_a_topology_and_the_readme_names_them_all():
     assert {lab for _, lab, _, _ in SHIPPED} == set(shipped_labs())
     readme = (FOLDER / "README.md").read_text()
     assert [name for name, *_ in SHIPPED if f"`{name}`" not in readme] == []
+
+
+COMMANDS = {
+    "sysctl": "procps",
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "iptables": "iptables",
+    "iptables-restore": "iptables",
+    "ipset": "ipset",
+    "ipvsadm": "ipvsadm",
+    "nft": "nftables",
+    "set": "",  # bash's own
+}
+
+
+def test_the_scripts_run_no_command_that_the_recipes_image_lacks():
+    recipe = (FOLDER.parent / "apt.txt").read_text().split()
+    for path, text in shipped_files().items():
+        if path.endswith(".sh"):
+            outside = re.sub(r"<<'END'\n.*?^END$", "", text, flags=re.MULTILINE | re.DOTALL)
+            commands = {line.split()[0] for line in outside.splitlines() if line and not line.startswith("#")}
+            assert {COMMANDS[command] for command in commands} <= {*recipe, ""}, path
 
 
 def test_a_written_topology_is_read_again(tmp_path, monkeypatch, capsys):
