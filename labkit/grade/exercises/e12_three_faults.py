@@ -119,17 +119,17 @@ def judge(given: Given, mends: Any) -> Iterator[Finding]:
         break_lab(given, lab)
         failed = run_commands(lab, commands)
         held = _read_nodes(lab)
-        others = {
+        differing = {
             (node, part): said
             for node in wanted
             for part, said in differences(wanted[node], held[node]).items()
         }
         mended = 0
         for fault, ordinal in zip(faults, ORDINALS, strict=True):
-            finding = _look_at(fault, f"{ordinal} complaint", others, scene, lab)
+            finding = _look_at(fault, f"{ordinal} complaint", differing, scene, lab)
             mended += finding.points == finding.most
             yield finding
-    beside = {place: said for place, said in others.items() if place not in _places(faults)}
+    beside = {place: said for place, said in differing.items() if place not in _places(faults)}
     yield _look_beside(beside, failed, mended)
 
 
@@ -144,12 +144,12 @@ def _places(faults: Sequence[PlannedFault]) -> set[tuple[str, str]]:
 def _look_at(
     fault: PlannedFault,
     part: str,
-    others: Mapping[tuple[str, str], Sequence[str]],
+    differing: Mapping[tuple[str, str], Sequence[str]],
     scene: Scene,
     lab: Lab,
 ) -> Finding:
     expected = f"{fault.node} holds what it held before; {say_health(fault.symptom)}"
-    if (fault.node, fault.part) not in others:
+    if (fault.node, fault.part) not in differing:
         return Finding(part, MOST_EACH, MOST_EACH, expected, "it does")
     seen = look_for(fault.symptom, scene, lab)
     if seen.is_there:
@@ -164,19 +164,14 @@ def _look_beside(
 ) -> Finding:
     changed = [f"{node}: {sentence}" for (node, _), said in beside.items() for sentence in said]
     trouble = [*failed, *changed]
-    is_clean = mended > 0 and not trouble
-    return Finding(
-        "nothing else",
-        MOST_BESIDE if is_clean else 0.0,
-        MOST_BESIDE,
-        "something mended, no command failed, and all else is as it was",
-        "; ".join(trouble)[:400] or ("so it is" if mended else "nothing is mended"),
-        ""
-        if is_clean
-        else "leave out what fails, and what changes more than the faults"
-        if trouble
-        else "mend one of the three first",
-    )
+    seen, todo = "so it is", ""
+    if trouble:
+        seen, todo = "; ".join(trouble)[:400], "leave out what fails, and what changes more than the faults"
+    elif not mended:
+        seen, todo = "nothing is mended", "mend one of the three first"
+    points = 0.0 if todo else MOST_BESIDE
+    expected = "something mended, no command failed, and all else is as it was"
+    return Finding("nothing else", points, MOST_BESIDE, expected, seen, todo)
 
 
 EXERCISE = Exercise(
