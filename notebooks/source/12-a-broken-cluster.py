@@ -67,8 +67,8 @@ show_latency(patient, "connect")
 # %% [markdown]
 # Most of them hardly at all, and some a full second, or two.
 #
-# A caller whose first packet is lost sends it again after a second, and (this Linux does) after another. This node threw the packet away itself, and
-# connection tracking keeps an entry only when its packet gets through the node. So for iptables the second packet is a **new** connection:
+# A caller whose first packet is lost sends it again, after a second, and then (on this Linux) after another. This node threw the packet
+# away itself, and connection tracking keeps an entry only when its packet gets through the node. So for iptables the second packet is a **new** connection:
 # the dice are thrown again, and three of four times another pod comes up. A dead way does not look like an error then. It looks *slow*: one
 # second, two seconds, for some. Remember that when somebody says "sometimes it is slow".
 #
@@ -159,9 +159,9 @@ lab.measure("web", connections=100, timeout_s=0.5).errors
 #
 # | you know | look at |
 # |---|---|
-# | pods themselves cannot be called, all of one node's | `ip route get ADDRESS`, `ip neighbour`, `sysctl net.ipv4.ip_forward` |
-# | one pod cannot be called | the same, for its address; `iptables-legacy -S FORWARD` |
-# | pods can be called, the Service's address cannot | does the node know it? `iptables-legacy -t nat -S KUBE-SERVICES`; `ipvsadm -L -n` and `kube-ipvs0`; `nft list map ip kube-proxy service-ips` |
+# | pods themselves cannot be called, all or one node's | `ip route get ADDRESS`, `ip neighbour`, `sysctl net.ipv4.ip_forward`, `iptables-legacy -S FORWARD` |
+# | one pod cannot be called | the same, for its address |
+# | pods can be called, the Service's address cannot, or not always | does the node know it? `iptables-legacy -t nat -S KUBE-SERVICES`; `ipvsadm -L -n` and `kube-ipvs0`; `nft list map ip kube-proxy service-ips` |
 # | some calls are *refused* | where does each choice lead? the DNAT rules, the real servers |
 # | all are answered, but not evenly | who chooses, and how? probabilities; schedulers and weights; `numgen` |
 # | only from outside, and only pods on the other node | whose address does the pod see? masquerade, its mark, its ipsets, `net.ipv4.vs.conntrack` |
@@ -169,8 +169,8 @@ lab.measure("web", connections=100, timeout_s=0.5).errors
 #
 # nftables mode has one table of its own, `ip kube-proxy`, with the steps that you know under other names. `services` looks the address up
 # in the map `service-ips`, and a node port in `service-nodeports`; `service-...` throws the dice (`numgen random`); `endpoint-...` marks
-# the hairpin and rewrites the address; `masquerading` is what KUBE-POSTROUTING was. Two more maps name what is not let
-# in: `firewall-ips`, which is asked before the address is rewritten, and `no-endpoint-services`. `nft list table ip kube-proxy` shows all of it, `nft -a list
+# the hairpin and rewrites the address; `masquerading` is what KUBE-POSTROUTING was. Before all that the maps `firewall-ips` and
+# `no-endpoint-services` name what is not let in. `nft list table ip kube-proxy` shows all of it, `nft -a list
 # chain ip kube-proxy NAME` one chain, with the numbers (*handles*) by which a rule can be deleted or replaced.
 
 # %% [markdown]

@@ -96,7 +96,7 @@ _IPVS_OPTION = re.compile(
 )
 _IPVS_WORD = re.compile(rf"{_ADDRESS}:[0-9]{{1,5}}|{_NUMBER}|[a-z]{{2,8}}")
 _PROGRAM = re.compile(r"-[A-Za-z0-9]*M.*|--m(o(d(p.*)?)?)?(=.*)?")  # iptables' --modprobe runs a program
-_RULE_WORD = re.compile(r"[\w.,:/!=+> ()-]+;?[\w.,:/!=+> ()-]*")
+_RULE_WORD = re.compile(r"[\w.,:;/!=+> ()-]+")
 _NFT_VERBS = ("add", "create", "insert", "replace", "delete", "destroy", "flush")
 _NFT_OBJECTS = ("rule", "element", "chain", "map", "set")
 _NFT_OTHER = re.compile(r"\b(include|import|export|define|redefine|undefine|describe|monitor|list|reset)\b")

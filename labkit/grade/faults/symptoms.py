@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
 
 CALLS = {"answered": 70, "shared": 200, "itself": 70}
-"""How many: that one pod of five is not chosen once in 70 calls has a chance of 0.8 ** 70, 2e-7."""
+"""How many: that one pod of four is not chosen once in 70 calls has a chance of 0.75 ** 70, 2e-9."""
 TIMEOUT_S = 0.5
 """Before TCP tries again, after a second. To iptables and nftables a second SYN is a new connection: they
 choose anew, and most calls to a Service with one dead pod are answered after all, only late.
