@@ -169,8 +169,8 @@ lab.measure("web", connections=100, timeout_s=0.5).errors
 #
 # nftables mode has one table of its own, `ip kube-proxy`, with the steps that you know under other names. `services` looks the address up
 # in the map `service-ips`, and a node port in `service-nodeports`; `service-...` throws the dice (`numgen random`); `endpoint-...` marks
-# the hairpin and rewrites the address; `masquerading` is what KUBE-POSTROUTING was. Before all that the maps `firewall-ips` and
-# `no-endpoint-services` name what is not let in. `nft list table ip kube-proxy` shows all of it, `nft -a list
+# the hairpin and rewrites the address; `masquerading` is what KUBE-POSTROUTING was. Two more maps name what is not let
+# in: `firewall-ips`, which is asked before the address is rewritten, and `no-endpoint-services`. `nft list table ip kube-proxy` shows all of it, `nft -a list
 # chain ip kube-proxy NAME` one chain, with the numbers (*handles*) by which a rule can be deleted or replaced.
 
 # %% [markdown]
