@@ -27,6 +27,13 @@ def exec_(words: list[str]) -> None:
     end_with(lambda: _run(tuple(command), asked))
 
 
+class _Help(argparse.HelpFormatter):
+    """The usual help, of a width that need not be asked for: `shutil` takes time to import."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=98)
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors no script takes for the command's own, as env(1)'s are."""
 
@@ -41,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="labkit exec [OPTIONS] -- COMMAND [ARGUMENT ...]",
         description=exec_.__doc__,
         allow_abbrev=False,
+        formatter_class=_Help,
     )
     parser.add_argument(
         "--guest", help="Which Linux: auto, host, uml or a path. Default: LABKIT_GUEST, else auto."

@@ -62,11 +62,19 @@ def end_like(outcome: Outcome) -> NoReturn:
     """End this process as the command ended: the same exit status, or by the same signal (without a core)."""
     if outcome.failure:
         sys.stderr.write(f"labkit: {outcome.failure}\n")
-        raise SystemExit(outcome.failure_status)
+        _leave(outcome.failure_status)
     status = os.waitstatus_to_exitcode(outcome.wait_status)
     if status < 0:
         _die_by(-status)
-    raise SystemExit(status)
+    _leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: Python's own farewell to all that was imported takes a tenth of `labkit exec -- true`."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # typeshed does not know closed standard files
+            stream.flush()
+    os._exit(status)
 
 
 def _die_by(number: int) -> NoReturn:

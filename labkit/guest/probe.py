@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import struct
 import sys
 from functools import cache
@@ -154,6 +153,8 @@ def missing_tools() -> dict[str, str]:
 
 def takes_scheduler(name: str) -> bool:
     """Make and remove a virtual server with that scheduler in this network namespace; False if refused."""
+    import socket
+
     service = _SERVICE.pack(
         socket.IPPROTO_TCP, b"\x0a\x00\x00\x01", 80, 0, name.encode(), 0, 0, b"\xff\xff\xff\xff"
     )
@@ -183,12 +184,16 @@ def makes_link(kind: str) -> bool:
 
 def makes_netem() -> bool:
     """Give lo a netem queue without delay in this network namespace and return whether that worked."""
+    import socket
+
     message = struct.pack("=BxxxiIII", 0, socket.if_nametoindex("lo"), 0, _TC_H_ROOT, 0)
     options = _attribute(_TCA_OPTIONS, struct.pack("=6I", 0, 1000, 0, 0, 0, 0))
     return _asks_netlink(_RTM_NEWQDISC, message + _attribute(_TCA_KIND, b"netem\0") + options)
 
 
 def _asks_netlink(type_: int, body: bytes) -> bool:
+    import socket
+
     header = struct.pack("=IHHII", 16 + len(body), type_, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
         netlink.send(header + body)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket  # `socket`, which gives all numbers names, takes longer to import
 import contextlib
 import json
 import os
 import signal
-import socket
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -273,5 +273,5 @@ def _start(cls: type[Guest], linux: Linux, memory_mb: int, timing: Timing) -> Gu
         program = plan_uml(linux, lab, memory_mb, private, os.environ, timing=timing)
     else:
         program = plan_namespaces(lab, private, os.environ)
-    ours, theirs = socket.socketpair()
-    return cls(start_keeper(program, theirs.detach()), ours.detach(), program.files, linux, timing)
+    ours, theirs = (end.detach() for end in _socket.socketpair())
+    return cls(start_keeper(program, theirs), ours, program.files, linux, timing)
