@@ -175,9 +175,9 @@ each_ns = {mode: (many - few) / added * 1000 for mode, (few, many) in delays.ite
 delays, each_ns
 
 # %% [markdown]
-# These are **your** figures, in microseconds, and what each Service adds, in nanoseconds. Keep them; the worksheet asks for them. On
-# most machines iptables mode begins lowest and adds a few nanoseconds with each Service, and the two others add next to
-# nothing. Lesson 06 draws the lines with more sizes and their uncertainty; two points have none.
+# These are **your** figures, in microseconds, and what each Service adds, in nanoseconds. Keep them; the worksheet asks for them. In our
+# runs iptables mode began lowest and added three to six nanoseconds with each Service, the two others less than one. Lesson 06 draws the
+# lines with more sizes and their uncertainty; two points have none.
 #
 # **Work it out:** at how many Services has iptables mode added ten microseconds? And what is that beside a connection that takes half a
 # millisecond to be answered?
