@@ -48,14 +48,11 @@ def judge_sharing(figures: Figures) -> Iterator[Part]:
 
 def judge_trap(figures: Figures) -> Iterator[Part]:
     """Judge sentence 4: in IPVS mode an Ingress and a Service must not share a load balancer."""
-
-    def inside(layout: str) -> int:
-        return figures.count(f"{layout}: of 2 calls inside to the Ingress")
-
-    bound = figures.count(f"IPVS: the Ingress' address on {DEVICE}")
-    outside = figures.count("IPVS: of 1 call outside to the Ingress")
-    shown = tuple(figures[f"{layout}: of 2 calls inside to the Ingress"] for layout in ("iptables", "IPVS"))
-    intercepted = bool(bound) and inside("IPVS") == 0 and outside == 1 and inside("iptables") == 2
+    bound = figures[f"IPVS: the Ingress' address on {DEVICE}"]
+    callers = ("of 2 calls inside", "of 1 call outside")
+    reached = [figures[f"{mode}: {who} to the Ingress"] for mode in ("iptables", "IPVS") for who in callers]
+    shown = (bound, *reached)
+    intercepted = [bound.value, *(figure.value for figure in reached)] == [1, 2, 1, 0, 1]
     why = (
         f"In IPVS mode the shared address is on {DEVICE}: a pod and a node no longer reach the Ingress, an "
         "outsider does; in iptables mode all do."

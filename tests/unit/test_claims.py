@@ -108,6 +108,7 @@ JUDGED = [
     (said(2, "IPVS: of 2 calls inside to the Ingress"), 4, "the interface intercepts", CONTRADICTED),
     (said(0, "IPVS: the Ingress' address on kube-ipvs0"), 4, "the interface intercepts", CONTRADICTED),
     (said(0, "IPVS: of 1 call outside to the Ingress"), 4, "the interface intercepts", CONTRADICTED),
+    (said(0, "iptables: of 1 call outside to the Ingress"), 4, "the interface intercepts", CONTRADICTED),
     ({}, 4, "must not share", LIMITED),
     (said(0, "IPVS, ipMode: Proxy: of 2 calls inside to the Ingress"), 4, "must not share", CONFIRMED),
     ({}, 5, "NAT and balancing at PREROUTING", LIMITED),
