@@ -57,6 +57,14 @@ def test_a_solution_is_folded_away_and_nbgrader_s_marks_are_gone(website):
     assert page.cells[0].metadata == {"tags": ["hide-input"]}
 
 
+def test_a_solution_is_read_without_nbgrader_s_marks_around_it(website):
+    lessons, _ = website
+    source = "def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"
+    cell = nb.new_code_cell(source, metadata={"nbgrader": {"solution": True}})
+    (shown_cell,) = lessons.page_notebook(nb.new_notebook(cells=[cell])).cells
+    assert shown_cell.source == "def f():\n    return 1"
+
+
 def test_the_executed_notebook_is_not_changed(website):
     lessons, _ = website
     notebook = nb.new_notebook(cells=[nb.new_code_cell("1", metadata={"nbgrader": {"solution": True}})])

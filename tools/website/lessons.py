@@ -7,6 +7,7 @@ package, and the lab's Linux. So a second build runs nothing, and no page shows 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 SHOWN = ("text/html", "text/plain", "image/svg+xml", "image/png")
 CELL_LIMIT_S = 120
+_MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.MULTILINE)  # nbgrader's
 NO_CONTROLS = '<p class="labkit-controls">Controls stand here in Jupyter, where the lab runs.</p>'
 
 
@@ -74,6 +76,7 @@ def page_notebook(notebook: Any) -> Any:
         nbgrader = cell.metadata.pop("nbgrader", {})
         if nbgrader.get("solution"):
             cell.metadata["tags"] = ["hide-input"]
+            cell.source = _MARKERS.sub("", cell.source).rstrip("\n")
         if cell.cell_type == "code":
             cell.outputs = [page_output(output) for output in whole_streams(cell.outputs)]
     return page
