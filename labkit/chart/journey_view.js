@@ -125,7 +125,9 @@ function render({ model, el }) {
 
   function showRule(step) {
     const rulesets = model.get("rulesets");
-    const number = step?.ruleset ?? (lines.dataset.ruleset ? Number(lines.dataset.ruleset) : 0);
+    // Before a step has a rule: the rules that the first such step will stand in, not an empty table.
+    const first = steps().find((one) => one.ruleset !== null)?.ruleset ?? 0;
+    const number = step?.ruleset ?? (lines.dataset.ruleset ? Number(lines.dataset.ruleset) : first);
     rules.hidden = rulesets.length === 0;
     if (rules.hidden) return;
     if (lines.dataset.ruleset !== String(number)) {

@@ -40,14 +40,21 @@ def told():
 @pytest.fixture(scope="module")
 def page(jupyterlab):
     """The browser with the view of the sample journey in JupyterLab."""
-    cell = nbformat.v4.new_code_cell(CELL.format(path=str(SAMPLES["iptables"])))
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, jupyterlab.folder / "journey.ipynb")
-    browser = jupyterlab.open("journey.ipynb", "Python 3 (ipykernel)")
-    wait_until(browser, "return document.querySelector('.labkit-journey svg .token')")
+    browser = open_journey(jupyterlab, "iptables")
     yield browser
     browser.save_screenshot(str(jupyterlab.folder / "journey.png"))  # to be looked at
+
+
+def open_journey(jupyterlab, sample):
+    """Open a notebook that shows a sample journey, and return the browser when it does."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(CELL.format(path=str(SAMPLES[sample])))]
+    )
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, jupyterlab.folder / f"journey-{sample}.ipynb")
+    browser = jupyterlab.open(f"journey-{sample}.ipynb", "Python 3 (ipykernel)")
+    wait_until(browser, "return document.querySelector('.labkit-journey svg .token')")
+    return browser
 
 
 @pytest.fixture
@@ -232,3 +239,9 @@ for (const picture of document.querySelectorAll('svg')) {
 }
 return found;
 """
+
+
+def test_before_the_first_step_stand_the_rules_that_the_journey_meets(jupyterlab):
+    browser = open_journey(jupyterlab, "nftables")
+    heading = browser.find_element(By.CSS_SELECTOR, ".labkit-journey .rules h4")
+    assert "nft" in heading.text
