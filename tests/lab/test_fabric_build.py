@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,10 +140,22 @@ def test_a_port_that_forwards_late_is_waited_for():
 
 
 def test_a_port_that_never_forwards_is_an_error(monkeypatch):
+    def see_that_it_has_no_carrier(done: int, total: int, name: str) -> None:
+        # A new port forwards until the kernel has seen that nobody is at its other end.
+        while done == total and set(states("node-2")) == {"forwarding"}:
+            assert time.monotonic() < deadline, states("node-2")
+
     monkeypatch.setattr("labkit.fabric.build.READY_TIMEOUT_S", 0.05)
+    plan, deadline = without_addresses(plan_addresses(cluster_of(4)), "web-1"), time.monotonic() + 30
     with pytest.raises(BuildError, match="1 of 2 bridge ports do not forward") as caught:
-        build_network(without_addresses(plan_addresses(cluster_of(4)), "web-1"))
+        build_network(plan, on_progress=see_that_it_has_no_carrier).close()
     assert caught.value.where == "network namespace node-2"
+
+
+def states(node: str) -> list[str]:
+    """Return the states of a node's bridge ports."""
+    shown = subprocess.check_output(["bridge", "-n", node, "-j", "link"])
+    return [port["state"] for port in json.loads(shown)]
 
 
 @pytest.mark.parametrize("spare", [3, 25, 26, 27, 28])
