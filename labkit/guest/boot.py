@@ -78,7 +78,7 @@ def plan_uml(
     )
     env = {"TMPDIR": str(memory_directory), "HOME": str(private), "PATH": ":".join(SYSTEM_PATH)}
     files = _plan_files(private, settings)
-    program = GuestProgram(argv, env, files, signal.SIGTERM, fixed_address_layout=True)
+    program = GuestProgram(argv, env, files, signal.SIGTERM, fixed_address_layout=True, one_processor=True)
     if wall is None:
         return program
     writable = (str(private), str(memory_directory), os.devnull)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest import syscalls
+from labkit.guest.processor import SHORTEST_S, Placement, stay_here
 from labkit.record import Record
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class PrivateFiles(Record):
 
 
 class GuestProgram(Record):
-    """What the keeper starts. `{line}` in an argument becomes the line's descriptor number."""
+    """What the keeper starts. `{line}` in an argument becomes the line's descriptor number.
+
+    `one_processor`: it is kept on one (`processor.py`).
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -68,6 +72,7 @@ class GuestProgram(Record):
     death_signal: int
     unshare_flags: int = 0
     fixed_address_layout: bool = False
+    one_processor: bool = False
     wall: Wall | None = None
 
 
@@ -168,8 +173,11 @@ class _Keeper:
         for fd in (self._life, console, wake):
             poll.register(fd, select.POLLIN)
         deadline: float | None = None
+        placement = Placement(pid) if self._program.one_processor else None
+        next_look = time.monotonic() + SHORTEST_S if placement else None
         while deadline is None or time.monotonic() < deadline:
-            timeout_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
+            due = [moment for moment in (deadline, next_look) if moment is not None]
+            timeout_ms = max(0.0, min(due) - time.monotonic()) * 1000 if due else None
             for fd, _ in poll.poll(timeout_ms):
                 if fd == console and not self._drain(console):
                     poll.unregister(console)
@@ -181,6 +189,8 @@ class _Keeper:
             status = _reap(pid)
             if status is not None:
                 return status
+            if placement and next_look is not None and time.monotonic() >= next_look:
+                next_look = time.monotonic() + placement.look()
         return None
 
     def _grace_s(self) -> float:
@@ -217,6 +227,8 @@ def _become_guest(program: GuestProgram, line: int, console: int) -> NoReturn:
         os.dup2(console, 1)
         os.dup2(console, 2)
         os.set_inheritable(line, True)  # noqa: FBT003 - it takes no keyword
+        if program.one_processor:
+            stay_here()
         if program.fixed_address_layout:
             syscalls.fix_address_layout()
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):

@@ -78,6 +78,13 @@ def let_limit_of_files_rise(most: int) -> None:
     _check(_libc.setrlimit(_RLIMIT_NOFILE, limits), "setrlimit")
 
 
+def current_processor() -> int:
+    """Return the number of the processor that this process runs on: sched_getcpu(3)."""
+    number = _libc.sched_getcpu()
+    _check(number, "sched_getcpu")
+    return int(number)
+
+
 def set_hostname(name: str) -> None:
     """sethostname(2)."""
     _check(_libc.sethostname(name.encode(), len(name.encode())), name)
