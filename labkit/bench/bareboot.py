@@ -15,6 +15,7 @@ from labkit.errors import CapabilityError, GuestError
 from labkit.guest.boot import SWIFT
 from labkit.guest.capabilities import choose_linux
 from labkit.guest.places import choose_memory_directory
+from labkit.guest.processor import stay_here
 from labkit.guest.run import DEFAULT_MEMORY_MB
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _boot(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=stay_here,  # noqa: PLW1509 - as the lab keeps it, and nothing here has threads
         )
         with process:
             try:
