@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, cast
 from labkit.errors import CapabilityError, GuestError
 from labkit.guest.boot import SWIFT
 from labkit.guest.capabilities import choose_linux
+from labkit.guest.placement import stay_here
 from labkit.guest.places import choose_memory_directory
-from labkit.guest.processor import stay_here
 from labkit.guest.run import DEFAULT_MEMORY_MB
 
 if TYPE_CHECKING:

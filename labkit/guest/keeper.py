@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from labkit.guest import syscalls
-from labkit.guest.processor import SHORTEST_S, Placement, stay_here
+from labkit.guest.placement import SHORTEST_S, Placement, stay_here
 from labkit.record import Record
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class PrivateFiles(Record):
 class GuestProgram(Record):
     """What the keeper starts. `{line}` in an argument becomes the line's descriptor number.
 
-    `one_processor`: it is kept on one (`processor.py`).
+    `one_processor`: it is kept on one (`placement.py`).
     """
 
     argv: tuple[str, ...]

@@ -6,6 +6,8 @@ only what it can forward with, which asks far less.
 
 from __future__ import annotations
 
+import _socket as socket  # `socket` takes time to import, and this is asked before each guest
+import contextlib
 import json
 import os
 import struct
@@ -153,12 +155,10 @@ def missing_tools() -> dict[str, str]:
 
 def takes_scheduler(name: str) -> bool:
     """Make and remove a virtual server with that scheduler in this network namespace; False if refused."""
-    import socket
-
     service = _SERVICE.pack(
         socket.IPPROTO_TCP, b"\x0a\x00\x00\x01", 80, 0, name.encode(), 0, 0, b"\xff\xff\xff\xff"
     )
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as control:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)) as control:
         for option, needed in ((_IP_VS_SO_SET_ADD, True), (_IP_VS_SO_SET_ADD + 2, False)):
             try:
                 control.setsockopt(socket.IPPROTO_IP, option, service)
@@ -184,18 +184,14 @@ def makes_link(kind: str) -> bool:
 
 def makes_netem() -> bool:
     """Give lo a netem queue without delay in this network namespace and return whether that worked."""
-    import socket
-
     message = struct.pack("=BxxxiIII", 0, socket.if_nametoindex("lo"), 0, _TC_H_ROOT, 0)
     options = _attribute(_TCA_OPTIONS, struct.pack("=6I", 0, 1000, 0, 0, 0, 0))
     return _asks_netlink(_RTM_NEWQDISC, message + _attribute(_TCA_KIND, b"netem\0") + options)
 
 
 def _asks_netlink(type_: int, body: bytes) -> bool:
-    import socket
-
     header = struct.pack("=IHHII", 16 + len(body), type_, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+    with contextlib.closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)) as netlink:
         netlink.send(header + body)
         (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
     return bool(error == 0)

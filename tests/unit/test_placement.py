@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.guest.processor import Times, choose_processor
+from labkit.guest.placement import Times, choose_processor
 
 PROCESSORS = st.frozensets(st.integers(0, 7), min_size=1)
 SHARES = st.floats(0, 1, allow_nan=False)
