@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ def build_with_pyroute2(plan: AddressPlan) -> float:
     finally:
         for name, one in sockets.items():
             one.close()
-            netns.remove(name)
+            with suppress(FileNotFoundError):  # interrupted before it was made
+                netns.remove(name)
 
 
 def build_with_mininet(hosts: int, apart: Namespace) -> float:
