@@ -5,6 +5,7 @@ it searches), launcher/kernelProcess.node.ts (it fills in what follows -f, sends
 where the kernelspec says so, and at the end kills whatever is below the process, then the process).
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -68,7 +69,8 @@ class Spawned:
         self.client.stop_channels()
         everything = descendants(self.process.pid)
         for pid in everything:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it went with the one before
+                os.kill(pid, signal.SIGTERM)
         self.process.terminate()
         self.process.communicate()
         wait_for_end(everything)
