@@ -9,6 +9,7 @@ from network_state import network_of, run_in
 
 from labkit import Lab
 from labkit.fabric.topology import build_topology
+from labkit.guest.probe import takes_nftables
 from labkit.lab.containerlab import containerlab_files
 from labkit.proxy.program_restore import Backend
 from labkit.proxy.program_tables import find_backend
@@ -16,7 +17,11 @@ from labkit.proxy.state import read_state
 from labkit.spec.clab import read_clab
 from labkit.spec.cluster import read_manifests
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [
+    pytest.mark.usefixtures("nothing_left"),
+    # The files' commands are `iptables` as the system has it, which is nftables' today.
+    pytest.mark.skipif(not takes_nftables(), reason="this Linux has no nf_tables for IPv4"),
+]
 
 LABS = [
     ("web", "iptables", "rr"),
