@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,7 +24,6 @@ from labkit.proxy.plans import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
 
     from labkit.measure.records import RunResult
     from labkit.spec.model import ClusterSpec
@@ -101,7 +100,7 @@ def run_all(
     thread. An interrupt ends all of them and leaves nothing.
     """
     with JobPool(workers) as pool:
-        futures = {pool.submit(plan_job(one, guests)): str(one) for one in experiments}
+        futures = {_begin(pool, one, guests): str(one) for one in experiments}
         for done, future in enumerate(as_completed(futures), 1):
             if on_progress is not None:
                 on_progress(done, len(futures), futures[future])
@@ -133,6 +132,15 @@ def plan_job(experiment: Experiment, guests: GuestChoice = ANY_GUEST) -> Job:
         memory_mb=guests.memory_mb,
         guest=guests.guest,
     )
+
+
+def _begin(pool: JobPool, experiment: Experiment, guests: GuestChoice) -> Future[bytes]:
+    try:
+        return pool.submit(plan_job(experiment, guests))
+    except LabError as error:  # a manifest's mistakes are this experiment's outcome, and no other's
+        refused: Future[bytes] = Future()
+        refused.set_exception(error)
+        return refused
 
 
 @lru_cache(maxsize=8)  # the experiments of a grid have few clusters

@@ -106,10 +106,8 @@ class Measured:
 def perform(experiment: Experiment, cluster: ClusterSpec) -> Measured:
     """Run an experiment in the guest that this process runs in: build the lab, measure, take it down."""
     from labkit.guest.info import current
-    from labkit.guest.syscalls import NewMemoryFilled
+    from labkit.lab import Lab
 
-    with NewMemoryFilled():
-        from labkit.lab import Lab
     with Lab.open_cluster(cluster, mode=experiment.mode, scheduler=experiment.scheduler) as lab:
         guest = current()
         if guest is None or guest.clock != experiment.clock:

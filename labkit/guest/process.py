@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Attributes = tuple[Any, ...]
-
 else:
     import _signal as signal  # without the names, which need `enum`
 

@@ -23,7 +23,6 @@ MS_NODEV = 4
 _PR_SET_TIMERSLACK = 29
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_MCL_FUTURE = 2
 _RLIMIT_NOFILE = 7
 _ADDR_NO_RANDOMIZE = 0x0040000
 _REBOOT_POWER_OFF = 0x4321FEDC
@@ -52,22 +51,6 @@ def mount(source: str, target: str, type_: str, flags: int = 0, options: str = "
 def unshare(flags: int) -> None:
     """Leave namespaces for new ones: the system call of that name."""
     _check(_libc.unshare(flags), "unshare")
-
-
-class NewMemoryFilled:
-    """Within it, all memory that this process maps is filled at once instead of page by page.
-
-    In User-Mode Linux a page fault takes two to three changes of processes on the host, and importing much is
-    thousands of them. Memory that is never used is filled too: leave before threads get their stacks. The
-    host's own kernel may forbid it, and does not need it.
-    """
-
-    def __enter__(self) -> None:
-        self._filled = _libc.mlockall(_MCL_FUTURE) == 0
-
-    def __exit__(self, *_: object) -> None:
-        if self._filled:
-            _check(_libc.munlockall(), "munlockall")
 
 
 def let_limit_of_files_rise(most: int) -> None:

@@ -13,8 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.guest import syscalls
-
 CONNECTION_VARIABLE = "LABKIT_CONNECTION"
 CONNECTION_FILE = Path("/run/labkit/connection.json")
 
@@ -31,11 +29,11 @@ def write_connection_file(text: str) -> Path:
 def load_kernel() -> Any:
     """Import ipykernel and return its application, without its debugger: the kernelspec offers none."""
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # to Python this says: there is none
-    with syscalls.NewMemoryFilled():
-        import ipykernel.debugger
-        import ipykernel.ipkernel
-        import ipykernel.zmqshell  # noqa: F401
-        from ipykernel.kernelapp import IPKernelApp
+    import ipykernel.debugger
+    import ipykernel.ipkernel
+    import ipykernel.zmqshell  # noqa: F401
+    from ipykernel.kernelapp import IPKernelApp
+
     del sys.modules["debugpy"]  # a learner may import it
     return IPKernelApp
 

@@ -20,13 +20,14 @@ from labkit.errors import (
     decode_error,
     encode_error,
 )
-from labkit.experiment import Experiment, plan_job
+from labkit.experiment import Experiment, plan_job, run_all
 from labkit.fabric.shaping import Shaping
 from labkit.guest.clock import REAL_TIME, VIRTUAL_TIME, Timing, read_clock
 from labkit.guest.jobs import Job
 from labkit.measure.schema import decode, encode
 from labkit.performing import Performance, read_reply
 from labkit.spec.cluster import read_manifests
+from labkit.spec.text import Text
 from labkit.traffic.workload import Workload
 
 
@@ -123,3 +124,9 @@ def test_this_machine_s_own_time_is_real():
 
 def test_capability_errors_keep_their_exit_status():
     assert decode_error(encode_error(CapabilityError("none"))).exit_status == 3
+
+
+def test_an_experiment_whose_manifest_cannot_be_is_an_outcome_and_starts_no_guest():
+    (outcome,) = run_all([Experiment((Text("bad.yaml", "kind: ["),))])
+    assert isinstance(outcome, SpecError)
+    assert "bad.yaml:2" in str(outcome)
