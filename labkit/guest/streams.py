@@ -196,7 +196,7 @@ class Stream:
 
     def _read(self) -> None:
         source = self._source
-        if source is None:
+        if source is None or self._window.room == 0:  # nothing read then is no end
             return
         try:
             data = os.read(source, min(self._window.room, _CHUNK))

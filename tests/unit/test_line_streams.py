@@ -112,6 +112,31 @@ def test_a_reader_that_stops_holds_up_its_own_channel_and_no_other(ends):
             stream.close()
 
 
+def test_what_a_process_left_behind_arrives_whole_although_the_window_is_full(ends, tmp_path):
+    """Its writer has exited with more unread than may be under way at a time."""
+    data = bytes(range(256)) * (3 * CHANNEL_WINDOW // 256)
+    file = tmp_path / "left"
+    file.write_bytes(data)
+    result, sink = pipe()
+    Stream(ends.host, 4, sink=sink, owned=True)
+    stream = Stream(ends.guest, 4, source=os.open(file, os.O_RDONLY), owned=True)
+    stream.end_when_empty()
+    arrived = bytearray()
+
+    def read():
+        try:
+            piece = os.read(result, 65536)
+        except BlockingIOError:
+            return False
+        arrived.extend(piece)
+        return not piece
+
+    ends.turn_until(read)
+    os.close(result)
+    assert arrived == data
+    assert not stream.sending
+
+
 def test_a_closed_reader_closes_the_source_at_the_far_end(ends):
     source, writer = pipe()
     reader, sink = pipe()
